@@ -1,0 +1,1 @@
+"""The outside world, brought onto one codebook."""

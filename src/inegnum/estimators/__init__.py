@@ -1,0 +1,1 @@
+"""Evidence to fit, fit to draws: one file a method."""

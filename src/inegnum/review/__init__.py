@@ -1,0 +1,1 @@
+"""Judgement, apart from numbers."""
