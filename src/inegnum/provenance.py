@@ -107,7 +107,7 @@ def read_checked(path: Path, sha256: str) -> bytes:
             where=str(path),
             got=f"sha256 {found[:12]}...",
             expected=f"sha256 {sha256[:12]}...",
-            hint="restore the file, or rebuild the reference data and its record if the change is meant",
+            hint="restore the file; if the change is meant, rebuild the reference data",
         )
     return data
 
