@@ -1,0 +1,41 @@
+# Two commands: `make run` (the main job) and `make test`. Both set everything up first.
+.DEFAULT_GOAL := help
+PYTHON3 ?= python3
+PY := .venv/bin/python
+STUDY ?= models/bordeaux-metropole-2022.toml
+OUT ?= releases/bordeaux-metropole-2022
+# Small products run faster on one thread, and the bytes do not depend on the machine.
+export OMP_NUM_THREADS = 1
+export OPENBLAS_NUM_THREADS = 1
+export MKL_NUM_THREADS = 1
+
+.PHONY: help setup run test check lint validate nightly lock wheel clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+
+setup: ## make .venv from the pinned requirements
+	@$(PYTHON3) tools/bootstrap.py
+
+run: setup ## estimate Bordeaux Métropole 2022 into releases/
+	@$(PY) -m inegnum run $(STUDY) --out $(OUT) --replace
+
+test: setup ## the tests, without slow simulations and browser
+	@$(PY) -m pytest -q -m "not slow and not browser and not nuts" tests
+
+lint: setup ## format, lint, types, import contracts
+	@.venv/bin/ruff format --check . && .venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+check: lint ## everything CI runs
+	@bash .ci/run
+
+wheel: setup ## build the wheel and check it in a clean environment
+	@$(PY) tools/check_wheel.py
+
+lock: setup ## renew the pinned requirements
+	@$(PY) tools/lock.py
+
+clean: ## remove the environment and caches
+	@rm -rf .venv .tools dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
