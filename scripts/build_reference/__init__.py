@@ -1,0 +1,1 @@
+"""Build the reference tables of the package from the producers' files."""

@@ -1,0 +1,23 @@
+"""Find and read the producers' files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def shared_data() -> Path:
+    """Return the folder of producers' files (``INEGNUM_SHARED``, or beside the repository)."""
+    root = Path(os.environ.get("INEGNUM_SHARED", ROOT.parent / "shared")) / "data"
+    if not root.is_dir():
+        raise SystemExit(f"{root} does not exist: set INEGNUM_SHARED to the folder of source files")
+    return root
+
+
+def read_text(shared: Path, name: str) -> pd.DataFrame:
+    """Read a CSV as text, column by column, with nothing interpreted (codes keep their zeros)."""
+    return pd.read_csv(shared / name, dtype=str, keep_default_na=False)

@@ -1,0 +1,155 @@
+"""Territories: which communes make up an intercommunality, a department or a list.
+
+A territory is named by codes (text) and resolved to communes; an unknown code is refused with the
+nearest ones. Names come with the codes so that a mistyped code is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from inegnum.data import catalogue
+from inegnum.errors import InputError, nearest
+
+__all__ = ["AREA_COLUMNS", "load_areas"]
+
+AREA_COLUMNS = (
+    "geo",
+    "level",
+    "name",
+    "department",
+    "region",
+    "epci",
+    "epci_name",
+    "epci_type",
+    "urban",
+    "urban_unit",
+)
+
+
+def load_areas(
+    *,
+    epci: str | None = None,
+    department: str | None = None,
+    communes: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Return the communes of one territory, sorted by code.
+
+    Exactly one of the three must be given.
+
+    Parameters
+    ----------
+    epci : str, optional
+        SIREN code of an intercommunality, for instance ``"243300316"``.
+    department : str, optional
+        Department code, for instance ``"33"``.
+    communes : sequence of str, optional
+        Commune codes, kept in the order of the codes.
+
+    Returns
+    -------
+    DataFrame
+        Columns `AREA_COLUMNS` and the municipal populations ``population_2018`` ...
+
+    Raises
+    ------
+    InputError
+        None or several selections are given, a code is unknown, repeated, or not text.
+
+    Examples
+    --------
+    >>> load_areas(epci="243300316").shape[0]
+    28
+    """
+    given = {"epci": epci, "department": department, "communes": communes}
+    chosen = [name for name, value in given.items() if value is not None]
+    if len(chosen) != 1:
+        raise InputError(
+            "a territory is named in exactly one way",
+            where="load_areas",
+            got=", ".join(chosen) or "nothing",
+            expected="one of epci, department, communes",
+        )
+    table, _ = catalogue.table("communes")
+    if communes is not None:
+        kept = _listed(table, communes)
+    elif epci is not None:
+        kept = _members(table, "epci", epci)
+    else:
+        kept = _members(table, "department", str(department))
+    kept = kept.assign(level="commune")
+    populations = [c for c in kept.columns if c.startswith("population_")]
+    return kept.sort_values("geo")[[*AREA_COLUMNS, *populations]].reset_index(drop=True)
+
+
+def _members(table: pd.DataFrame, column: str, code: str) -> pd.DataFrame:
+    kept = table[table[column] == code]
+    if kept.empty or not code:
+        what = {"epci": "intercommunality", "department": "department"}[column]
+        raise InputError(
+            f"no {what} has this code",
+            where=column,
+            got=repr(code),
+            expected="a code as text" if column == "department" else "a SIREN code of nine digits",
+            hint=_suggest(table, column, code),
+        )
+    return kept
+
+
+def _suggest(table: pd.DataFrame, column: str, code: str) -> str:
+    """Return the nearest codes with their names, or codes whose name was given instead."""
+    if column == "department":
+        return nearest(code, sorted(table["department"].unique()))
+    named = table[["epci", "epci_name"]].drop_duplicates()
+    named = named[named["epci"] != ""]
+    labels = dict(zip(named["epci"], named["epci_name"], strict=True))
+    by_name = [c for c, label in labels.items() if code and code.lower() in label.lower()]
+    close = by_name[:3] or _nearest_codes(code, list(labels))
+    return "did you mean " + " or ".join(f"{c} ({labels[c]})" for c in close) + "?"
+
+
+def _nearest_codes(code: str, allowed: Sequence[str]) -> list[str]:
+    """Return the three closest codes; two digits swapped count as one mistake.
+
+    Among equally close codes the first of `allowed` come first.
+    """
+
+    def distance(other: str) -> float:
+        differing = sum(a != b for a, b in zip(code, other, strict=False))
+        swapped = sorted(code) == sorted(other)
+        return differing / 2 if swapped else differing + abs(len(code) - len(other))
+
+    return sorted(allowed, key=distance)[:3]
+
+
+def _listed(table: pd.DataFrame, communes: Sequence[str]) -> pd.DataFrame:
+    codes = list(communes)
+    wrong = [code for code in codes if not isinstance(code, str)]
+    if wrong or isinstance(communes, str):
+        raise InputError(
+            "commune codes are a list of texts",
+            where="communes",
+            got=repr(communes if isinstance(communes, str) else wrong[0]),
+            expected='["33063", "01004"]: codes keep their zeros',
+        )
+    if not codes:
+        raise InputError("the list of communes is empty", where="communes")
+    repeated = sorted({code for code in codes if codes.count(code) > 1})
+    if repeated:
+        raise InputError("a commune stands twice", where="communes", got=", ".join(repeated))
+    known = dict(zip(table["geo"], table["name"], strict=True))
+    unknown = [code for code in codes if code not in known]
+    if unknown:
+        # A larger commune is the likelier one to be meant.
+        by_size = table.sort_values("population_2022", ascending=False, na_position="last")["geo"]
+        close = _nearest_codes(unknown[0], by_size.tolist())
+        raise InputError(
+            "no commune has this code",
+            where="communes",
+            got=", ".join(unknown[:10]),
+            expected="codes of the official geographic code on 1 January 2025",
+            hint="did you mean " + " or ".join(f"{c} ({known[c]})" for c in close) + "?",
+        )
+    return table[table["geo"].isin(codes)]
