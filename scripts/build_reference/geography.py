@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 from scripts.build_reference.sources import read_text
-from scripts.build_reference.writing import Meta, number, text, write_table
+from scripts.build_reference.writing import number, text, write_table
+
+from inegnum.data.catalogue import Record
+from inegnum.provenance import Source
 
 INSEE = "Institut national de la statistique et des études économiques (INSEE)"
 # INSEE's nine size classes of urban units (TUU2017) onto the five of the survey (AGGLO5).
@@ -25,7 +28,7 @@ YEARS = range(2018, 2024)
 
 
 def build(shared: Path, out: Path) -> None:
-    write_table(communes(shared), "communes", _communes_meta(), out)
+    write_table(communes(shared), _communes_record(), out)
 
 
 def communes(shared: Path) -> pd.DataFrame:
@@ -54,22 +57,28 @@ def communes(shared: Path) -> pd.DataFrame:
     )
 
 
-def _communes_meta() -> Meta:
-    return Meta(
-        producer=INSEE,
-        title="Communes: populations municipales, intercommunalités, tailles d'unité urbaine",
-        universe="all",
-        vintage="PMUN 2018-2023 ; unités urbaines 2020 (classes de taille 2017)",
-        geo_vintage="COG 2025",
-        unit="persons",
-        licence="etalab-2.0",
-        address="https://www.insee.fr/fr/information/7671844",
-        role="fit",
-        transformation=(
-            "Join of the municipal populations (COG 2025) and of the table of membership of "
-            "communes (COG 2023) on the commune code; nine classes of urban-unit size (TUU2017) "
-            "gathered into the survey's five; overseas collectivities left out."
+def _communes_record() -> Record:
+    return Record(
+        Source(
+            name="communes",
+            producer=INSEE,
+            title="Communes : populations municipales, EPCI, tailles d'unité urbaine",
+            universe="all",
+            vintage="PMUN 2018-2023 ; unités urbaines 2020 (classes de taille 2017)",
+            geo_vintage="COG 2025",
+            unit="persons",
+            licence="etalab-2.0",
+            address="https://www.insee.fr/fr/information/7671844",
+            role="fit",
+            sha256="",
+            transformation=(
+                "Join of the municipal populations (COG 2025) and of the table of membership of "
+                "communes (COG 2023) on the commune code; nine classes of urban-unit size "
+                "(TUU2017) gathered into the survey's five; overseas collectivities left out."
+            ),
         ),
+        file="communes.parquet",
+        rows=0,
         columns=(
             text("geo", "commune code", "code de la commune"),
             text("name", "name", "nom"),

@@ -4,38 +4,16 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from inegnum.data.catalogue import Column
-from inegnum.provenance import Role, sha256_bytes
-
-Format = Literal["parquet", "csv", "geojson"]
-
-
-@dataclass(frozen=True, slots=True)
-class Meta:
-    """What the record says; hash, rows and file name are added when the table is written."""
-
-    producer: str
-    title: str
-    universe: str
-    vintage: str
-    unit: str
-    licence: str
-    role: Role
-    transformation: str
-    columns: tuple[Column, ...]
-    geo_vintage: str = ""
-    address: str = ""
-    caveats_en: tuple[str, ...] = ()
-    caveats_fr: tuple[str, ...] = ()
-    format: Format = "parquet"
+from inegnum.data.catalogue import Column, Record
+from inegnum.provenance import Source, sha256_bytes
 
 
 def text(name: str, en: str, fr: str) -> Column:
@@ -50,26 +28,28 @@ def number(name: str, en: str, fr: str) -> Column:
     return Column(name, "number", en, fr)
 
 
-def write_table(df: pd.DataFrame, name: str, meta: Meta, out: Path) -> None:
-    """Write ``<name>.<format>`` and ``<name>.toml`` into `out`.
+def write_table(df: pd.DataFrame, draft: Record, out: Path) -> None:
+    """Write the table and its record into `out`.
 
-    Rows are sorted by the columns in order, so that the order of the input does not matter.
+    `draft` is the record without hash and number of rows, which are filled in here. Rows are
+    sorted by the columns in order, so that the order of the input does not matter.
     """
-    tidy = _typed(df, name, meta.columns)
-    data = _parquet(tidy, meta.columns) if meta.format == "parquet" else _csv(tidy)
-    _write(data, len(tidy), name, meta, out)
+    tidy = _typed(df, draft.source.name, draft.columns)
+    parquet = draft.file.endswith(".parquet")
+    _write(_parquet(tidy, draft.columns) if parquet else _csv(tidy), len(tidy), draft, out)
 
 
-def write_features(collection: dict[str, Any], name: str, meta: Meta, out: Path) -> None:
+def write_features(collection: dict[str, Any], draft: Record, out: Path) -> None:
     """Write a GeoJSON feature collection and its record into `out`."""
     data = json.dumps(collection, ensure_ascii=False, separators=(",", ":")).encode()
-    _write(data, len(collection["features"]), name, meta, out)
+    _write(data, len(collection["features"]), draft, out)
 
 
-def _write(data: bytes, rows: int, name: str, meta: Meta, out: Path) -> None:
-    file = f"{name}.{meta.format}"
-    (out / file).write_bytes(data)
-    (out / f"{name}.toml").write_text(_toml(name, file, meta, data, rows), encoding="utf-8")
+def _write(data: bytes, rows: int, draft: Record, out: Path) -> None:
+    source = replace(draft.source, sha256=sha256_bytes(data))
+    (out / draft.file).write_bytes(data)
+    record = replace(draft, source=source, rows=rows)
+    (out / f"{source.name}.toml").write_text(_toml(record), encoding="utf-8")
 
 
 def _typed(df: pd.DataFrame, name: str, columns: tuple[Column, ...]) -> pd.DataFrame:
@@ -109,34 +89,20 @@ def _parquet(tidy: pd.DataFrame, columns: tuple[Column, ...]) -> bytes:
     return sink.getvalue()
 
 
-def _toml(name: str, file: str, meta: Meta, data: bytes, rows: int) -> str:
-    head = {
-        "name": name,
-        "file": file,
-        "producer": meta.producer,
-        "title": meta.title,
-        "universe": meta.universe,
-        "vintage": meta.vintage,
-        "geo_vintage": meta.geo_vintage,
-        "unit": meta.unit,
-        "licence": meta.licence,
-        "address": meta.address,
-        "role": meta.role,
-        "transformation": meta.transformation,
-        "sha256": sha256_bytes(data),
-        "rows": rows,
-    }
-    lines = [f"{key} = {_quoted(value)}" for key, value in head.items()]
-    for key, sentences in (("caveats_en", meta.caveats_en), ("caveats_fr", meta.caveats_fr)):
+def _toml(record: Record) -> str:
+    lines = [f"file = {_quoted(record.file)}", f"rows = {record.rows}"]
+    for key in ("caveats_en", "caveats_fr"):
         lines.append(f"{key} = [")
-        lines.extend(f"  {_quoted(sentence)}," for sentence in sentences)
+        lines.extend(f"  {_quoted(sentence)}," for sentence in getattr(record, key))
         lines.append("]")
-    for column in meta.columns:
-        lines += ["", "[[columns]]"]
-        lines += [
-            f"{key} = {_quoted(getattr(column, key))}" for key in ("name", "kind", "en", "fr")
-        ]
+    lines += ["", "[source]", *_keys(record.source)]
+    for column in record.columns:
+        lines += ["", "[[columns]]", *_keys(column)]
     return "\n".join(lines) + "\n"
+
+
+def _keys(value: Source | Column) -> list[str]:
+    return [f"{field.name} = {_quoted(getattr(value, field.name))}" for field in fields(value)]
 
 
 def _quoted(value: object) -> str:

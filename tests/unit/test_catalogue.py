@@ -9,8 +9,11 @@ from inegnum.data import catalogue
 from inegnum.errors import InputError, ProvenanceError
 from inegnum.provenance import sha256_bytes
 
-RECORD = """name = "small"
-file = "small.csv"
+RECORD = """file = "small.csv"
+rows = 2
+
+[source]
+name = "small"
 producer = "P"
 title = "T"
 universe = "all"
@@ -19,7 +22,6 @@ unit = "persons"
 licence = "etalab-2.0"
 role = "fit"
 sha256 = "{digest}"
-rows = 2
 
 [[columns]]
 name = "geo"
@@ -82,7 +84,7 @@ def test_unknown_names_and_keys_are_refused_with_the_nearest(small: Path) -> Non
     with pytest.raises(ProvenanceError, match="did you mean small"):
         catalogue.table("smal", root=small)
     text = (small / "small.toml").read_text()
-    (small / "small.toml").write_text("tittle = 'x'\n" + text)
+    (small / "small.toml").write_text(text.replace("[source]", "[source]\ntittle = 'x'"))
     with pytest.raises(InputError, match="did you mean title"):
         catalogue.record("small", root=small)
     (small / "small.toml").write_text(text.replace('title = "T"\n', ""))

@@ -20,7 +20,7 @@ import pandas as pd
 
 from inegnum.data.strict import into, read_toml
 from inegnum.errors import InegnumError, ProvenanceError, nearest
-from inegnum.provenance import Role, Source, read_checked, sha256_file
+from inegnum.provenance import Source, read_checked, sha256_file
 
 __all__ = [
     "Column",
@@ -87,28 +87,6 @@ class Finding:
     expected: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Flat:
-    """The record as it is written in TOML."""
-
-    name: str
-    file: str
-    producer: str
-    title: str
-    universe: str
-    vintage: str
-    unit: str
-    licence: str
-    sha256: str
-    role: Role
-    rows: int
-    geo_vintage: str = ""
-    address: str = ""
-    transformation: str = ""
-    caveats_en: tuple[str, ...] = ()
-    caveats_fr: tuple[str, ...] = ()
-
-
 def reference_root() -> Path:
     """Return the folder of reference tables: inside the wheel, or in a checkout."""
     installed = Path(str(files("inegnum"))) / "_reference"
@@ -145,41 +123,15 @@ def record(name: str, *, root: Path | None = None) -> Record:
         raise ProvenanceError(
             "no reference table has this name", got=name, hint=nearest(name, names(root=root))
         )
-    raw = read_toml(path.read_bytes(), where=path.name)
-    described = raw.pop("columns", [])
-    flat = into(_Flat, raw, where=path.name)
-    if flat.name != name:
+    known = into(Record, read_toml(path.read_bytes(), where=path.name), where=path.name)
+    if known.source.name != name:
         raise ProvenanceError(
             "a record is not about the table it stands for",
             where=path.name,
-            got=f"name = {flat.name!r}",
+            got=f"name = {known.source.name!r}",
             expected=f"name = {name!r}",
         )
-    columns = tuple(
-        into(Column, column, where=f"{path.name}, columns[{i}]")
-        for i, column in enumerate(described)
-    )
-    return Record(
-        source=Source(
-            name=flat.name,
-            producer=flat.producer,
-            title=flat.title,
-            universe=flat.universe,
-            vintage=flat.vintage,
-            unit=flat.unit,
-            licence=flat.licence,
-            sha256=flat.sha256,
-            role=flat.role,
-            geo_vintage=flat.geo_vintage,
-            address=flat.address,
-            transformation=flat.transformation,
-        ),
-        file=flat.file,
-        rows=flat.rows,
-        columns=columns,
-        caveats_en=flat.caveats_en,
-        caveats_fr=flat.caveats_fr,
-    )
+    return known
 
 
 def source(name: str, *, root: Path | None = None) -> Source:

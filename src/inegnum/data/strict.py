@@ -8,7 +8,7 @@ from __future__ import annotations
 import tomllib
 import types
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from inegnum.errors import InputError, nearest
@@ -42,7 +42,8 @@ def read_toml(data: bytes, *, where: str) -> dict[str, Any]:
 def into[T](cls: type[T], table: Mapping[str, Any], *, where: str) -> T:
     """Build the dataclass `cls` from a TOML table.
 
-    Fields may be text, whole or decimal numbers, booleans, literals, and tuples of those.
+    Fields may be text, whole or decimal numbers, booleans, literals, other dataclasses, and
+    tuples of those.
 
     Raises
     ------
@@ -84,6 +85,10 @@ def _required(field: Field[Any]) -> bool:
 def _value(value: Any, kind: Any, *, where: str) -> Any:
     """Return `value` as `kind`, or refuse it."""
     origin = get_origin(kind)
+    if is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise _refused(value, "a table", where)
+        return into(kind, value, where=where)  # type: ignore[arg-type]
     if origin is tuple:
         if not isinstance(value, list):
             raise _refused(value, "a list", where)
