@@ -1,0 +1,1 @@
+"""Unit-level small-area estimators: one response per respondent, covariates known everywhere."""
