@@ -18,6 +18,7 @@ def shared_data() -> Path:
     return root
 
 
-def read_text(shared: Path, name: str) -> pd.DataFrame:
-    """Read a CSV as text, column by column, with nothing interpreted (codes keep their zeros)."""
-    return pd.read_csv(shared / name, dtype=str, keep_default_na=False)
+def read_text(shared: Path, name: str, columns: tuple[str, ...] | None = None) -> pd.DataFrame:
+    """Read a CSV as text, with nothing interpreted (codes keep their zeros)."""
+    wanted = list(columns) if columns else None
+    return pd.read_csv(shared / name, dtype=str, keep_default_na=False, usecols=wanted)

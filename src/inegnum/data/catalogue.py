@@ -144,8 +144,19 @@ def sources(*, root: Path | None = None) -> tuple[Source, ...]:
     return tuple(source(name, root=root) for name in names(root=root))
 
 
-def table(name: str, *, root: Path | None = None) -> tuple[pd.DataFrame, Source]:
+def table(
+    name: str, *, where: Mapping[str, str] | None = None, root: Path | None = None
+) -> tuple[pd.DataFrame, Source]:
     """Read one table after checking its hash.
+
+    Parameters
+    ----------
+    name : str
+        One of `names`.
+    where : mapping, optional
+        Keep rows whose text columns have these values (faster than filtering afterwards).
+    root : Path, optional
+        Folder of reference tables; the package's own otherwise.
 
     Returns
     -------
@@ -166,7 +177,7 @@ def table(name: str, *, root: Path | None = None) -> tuple[pd.DataFrame, Source]
             "this reference is a geometry, not a table", where=name, hint="use features()"
         )
     data = read_checked(root / known.file, known.source.sha256)
-    return parse(data, known.file, known.columns), known.source
+    return parse(data, known.file, known.columns, where=where), known.source
 
 
 def features(name: str, *, root: Path | None = None) -> tuple[dict[str, Any], Source]:
@@ -188,12 +199,22 @@ def load(name: str, *, root: Path | None = None) -> tuple[pd.DataFrame | dict[st
     return table(name, root=root)
 
 
-def parse(data: bytes, file: str, columns: tuple[Column, ...]) -> pd.DataFrame:
+def parse(
+    data: bytes,
+    file: str,
+    columns: tuple[Column, ...],
+    *,
+    where: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
     """Turn the bytes of a table into columns of the recorded types."""
+    kept = dict(where or {})
     if file.endswith(".parquet"):
-        raw = pd.read_parquet(io.BytesIO(data))
+        filters = [(column, "=", value) for column, value in kept.items()]
+        raw = pd.read_parquet(io.BytesIO(data), filters=filters or None)
     else:
         raw = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
+        for column, value in kept.items():
+            raw = raw[raw[column] == value].reset_index(drop=True)
     expected = [column.name for column in columns]
     if list(raw.columns) != expected:
         raise ProvenanceError(
