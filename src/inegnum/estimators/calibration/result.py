@@ -1,0 +1,142 @@
+"""What calibration returns: weights, and everything a variance or a reviewer needs of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from inegnum.errors import InputError
+from inegnum.estimators.calibration.diagnostics import Diagnostics, diagnose
+from inegnum.estimators.calibration.margins import Margin
+from inegnum.estimators.calibration.system import System
+from inegnum.numerics.calibration import Solution
+from inegnum.numerics.distances import Distance
+from inegnum.numerics.normal_equations import Matrix
+from inegnum.numerics.residuals import Projection, project
+
+__all__ = ["Calibration"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Calibrated weights and the state that makes later standard errors aware of them.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (n,)
+        Calibrated weights, in the order of the data.
+    initial : ndarray of shape (n,)
+        Weights before calibration.
+    margins : tuple of Margin
+    distance : Distance
+    notes : tuple of str
+        Constraints left out because they repeat others, zero totals.
+    steps : int
+        Newton steps.
+    system : System
+        Auxiliary variables on distinct units.
+    solution : Solution
+        Dual point and misses.
+    instruments : ndarray of shape (m, p) or None
+        Of generalised calibration.
+    """
+
+    weights: Floats
+    initial: Floats
+    margins: tuple[Margin, ...]
+    distance: Distance
+    system: System
+    solution: Solution
+    instruments: Matrix | None = None
+
+    def __repr__(self) -> str:
+        g = self.solution.g
+        return (
+            f"Calibration({self.distance.name}, {self.weights.size} units, "
+            f"{len(self.solution.lam)} totals, g in [{g.min():.3g}, {g.max():.3g}], "
+            f"largest miss {self.solution.error.max(initial=0.0):.1e})"
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out, and why."""
+        return self.solution.notes
+
+    @property
+    def steps(self) -> int:
+        """Newton steps taken."""
+        return self.solution.steps
+
+    @property
+    def g(self) -> Floats:
+        """Ratios of calibrated to initial weights, shape (n,)."""
+        return self.system.expand(self.solution.g, np.ones(self.weights.size))
+
+    def table(self) -> pd.DataFrame:
+        """Return one row a total: asked, before and after, relative miss, and price.
+
+        Columns ``margin, level, total, before, after, miss, lam, share``. `lam` is the dual
+        point; `share` is the part of the distance between weights that this total accounts for
+        (they add up to one): where it is large the sample is far from the population.
+        """
+        s, sol = self.system, self.solution
+        before = np.asarray(s.x.T @ s.d)
+        push = sol.lam * (sol.achieved - before)
+        total = push.sum()
+        return pd.DataFrame(
+            {
+                "margin": [self.margins[i].name for i in s.margin],
+                "level": [", ".join(map(str, level)) for m in self.margins for level in m.by_level],
+                "total": s.totals,
+                "before": before,
+                "after": sol.achieved,
+                "miss": sol.error,
+                "lam": sol.lam,
+                "share": push / total if total > 0 else np.zeros(push.size),
+            }
+        )
+
+    def diagnostics(self) -> Diagnostics:
+        """Return how far weights moved, where, and at what price."""
+        return diagnose(self.weights, self.initial, self.g, self.table())
+
+    @cached_property
+    def projection(self) -> Projection:
+        """Regression on the auxiliary variables, shared by every variance."""
+        s = self.system
+        q = s.d if s.q is None else s.d * s.q
+        return project(s.x, q, s.ridge, self.instruments)
+
+    def residuals(self, values: Floats) -> Floats:
+        """Return residuals of unit values on the auxiliary variables, shape (n,) or (n, k).
+
+        The sampling variance of a calibrated total ``sum w_k y_k`` is, to first order, that of
+        ``sum w_k e_k`` with ``e_k = y_k - x_k' B`` (Deville & Särndal 1992, section 4).
+        """
+        values = np.asarray(values, dtype=np.float64)
+        if values.shape[:1] != self.weights.shape:
+            raise InputError(
+                "values and weights differ in length", got=values.shape, expected=self.weights.shape
+            )
+        if values.ndim == 2:
+            return np.column_stack([self.residuals(column) for column in values.T])
+        s = self.system
+        sums = s.totals_of(self.initial * values)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.where(s.d > 0, sums / s.d, 0.0)
+        fitted = s.x @ self.projection.coefficients(mean)
+        return np.asarray(values - s.expand(fitted / s.members, np.ones(values.size)))
+
+    def residualise(self, weighted: Floats) -> Floats:
+        """Return weighted residuals of already weighted values ``w_k z_k``, same shape."""
+        shape = (-1,) + (1,) * (np.ndim(weighted) - 1)
+        w = self.weights.reshape(shape)
+        live = w != 0
+        values = np.divide(weighted, w, out=np.zeros(np.shape(weighted)), where=live)
+        return np.asarray(w * self.residuals(values))

@@ -1,0 +1,283 @@
+"""The calibration problem of a sample: distinct units, auxiliary variables, totals.
+
+Without numeric margins, unit factors or unit bounds the problem lives on distinct cells; with a
+household variable, on households; otherwise on the units themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import sparse
+
+from inegnum.errors import InputError, MarginError
+from inegnum.estimators.calibration.encode import Columns, column, encode, numeric
+from inegnum.estimators.calibration.margins import Level, Margin
+from inegnum.numerics.cells import Cells, collapse
+from inegnum.numerics.normal_equations import Matrix, dense
+
+__all__ = ["Household", "System", "build_system"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.intp]
+
+# A table of at most this many numbers is worked on dense: faster than sparse and small enough.
+_DENSE: Final = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Household:
+    """One weight per household.
+
+    Attributes
+    ----------
+    by : str
+        Column that identifies the household.
+    distance : {"households", "persons"}
+        What the distance between weights counts: each household once (Calmar 2), or each of its
+        members (``survey``, ReGenesees).
+    """
+
+    by: str
+    distance: Literal["households", "persons"] = "households"
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Auxiliary variables and totals on distinct units.
+
+    Attributes
+    ----------
+    x : Matrix of shape (m, p)
+        One row a cell, household or unit.
+    d : ndarray of shape (m,)
+        Their initial weights.
+    q : ndarray of shape (m,) or None
+        Their unit factors.
+    totals, ridge : ndarray of shape (p,)
+        Totals and softness of each column.
+    names : tuple of p str
+    margin : ndarray of shape (p,)
+        Which margin each column belongs to.
+    cells : Cells or None
+        How cells expand to units.
+    group : ndarray of shape (n,) or None
+        Household of each unit.
+    """
+
+    x: Matrix
+    d: Floats
+    q: Floats | None
+    totals: Floats
+    ridge: Floats
+    names: tuple[str, ...]
+    margin: Ints
+    cells: Cells | None
+    group: Ints | None
+
+    def expand(self, values: Floats, unit: Floats) -> Floats:
+        """Return ``unit * values`` of the cell, household or unit itself, shape (n,)."""
+        if self.cells is not None:
+            return self.cells.expand(values, unit)
+        return unit * (values if self.group is None else values[self.group])
+
+    def totals_of(self, wy: Floats) -> Floats:
+        """Return unit values added up by distinct unit, shape (m,)."""
+        if self.cells is not None:
+            return self.cells.sums(wy)
+        return wy if self.group is None else np.bincount(self.group, wy, self.d.size)
+
+    @property
+    def members(self) -> Floats:
+        """Number of units a row of x is the sum of: household sizes, one otherwise."""
+        if self.group is None:
+            return np.ones(self.d.size)
+        return np.bincount(self.group, minlength=self.d.size).astype(np.float64)
+
+
+def build_system(
+    data: Columns,
+    margins: Sequence[Margin],
+    d: Floats,
+    q: Floats | None,
+    household: Household | None,
+    *,
+    by_unit: bool,
+) -> System:
+    """Return the calibration problem.
+
+    Parameters
+    ----------
+    data, margins
+        Sample and margins.
+    d, q : ndarray of shape (n,)
+        Initial weights and unit factors.
+    household : Household, optional
+    by_unit : bool
+        Bounds differ from unit to unit, so units may not be collapsed.
+    """
+    variables = _levels(margins)
+    codes = {v: encode(data, v, levels) for v, levels in variables.items()}
+    names = tuple(m.label(level) for m in margins for level in m.by_level)
+    owner = np.repeat(np.arange(len(margins)), [len(m.by_level) for m in margins])
+    totals = np.array([t for m in margins for t in m.by_level.values()], dtype=np.float64)
+    ridge = _ridge(margins, totals, d)
+    collapsible = q is None and household is None and not by_unit
+    if collapsible and all(m.value is None for m in margins):
+        order = list(variables)
+        cells = collapse([codes[v] for v in order], [len(variables[v]) for v in order], d)
+        at = dict(zip(order, cells.codes, strict=True))
+        x = _stack([_block(m, at, variables, None) for m in margins], cells.d.size)
+        return System(x, cells.d, None, totals, ridge, names, owner, cells, None)
+    values = {m.value: numeric(data, m.value) for m in margins if m.value is not None}
+    blocks = [
+        _block(m, codes, variables, None if m.value is None else values[m.value]) for m in margins
+    ]
+    if household is None:
+        x = _stack(blocks, d.size)
+        return System(x, d, q, totals, ridge, names, owner, None, None)
+    return _by_household(data, household, blocks, margins, d, q, totals, ridge, names, owner)
+
+
+def _levels(margins: Sequence[Margin]) -> dict[str, list[object]]:
+    """Return the levels of every categorical variable: those its margins name, in order."""
+    found: dict[str, dict[object, None]] = {}
+    for margin in margins:
+        for i, variable in enumerate(margin.variables):
+            levels = found.setdefault(variable, {})
+            levels.update(dict.fromkeys(level[i] for level in margin.by_level))
+    return {variable: list(levels) for variable, levels in found.items()}
+
+
+def _block(
+    margin: Margin,
+    codes: Mapping[str, npt.NDArray[np.integer[Any]]],
+    variables: dict[str, list[object]],
+    values: Floats | None,
+) -> Matrix:
+    """Return the columns of one margin, one row a unit or cell."""
+    if not margin.variables:
+        assert values is not None
+        return values[:, None]
+    place = {v: {x: i for i, x in enumerate(levels)} for v, levels in variables.items()}
+    shape = [len(variables[v]) for v in margin.variables]
+    table = np.full(int(np.prod(shape)), -1, dtype=np.intp)
+    for j, level in enumerate(margin.by_level):
+        at = tuple(place[v][x] for v, x in zip(margin.variables, level, strict=True))
+        table[int(np.ravel_multi_index(at, shape))] = j
+    flat = np.asarray(codes[margin.variables[0]], dtype=np.intp)
+    for v, size in zip(margin.variables[1:], shape[1:], strict=True):
+        flat = flat * size + codes[v]
+    at_level = table[flat]
+    if at_level.size and at_level.min() < 0:
+        _refuse_unlisted(margin, flat[at_level < 0], shape, variables)
+    m = flat.size
+    ones = np.ones(m) if values is None else values
+    return sparse.csr_array((ones, at_level, np.arange(m + 1)), shape=(m, len(margin.by_level)))
+
+
+def _refuse_unlisted(
+    margin: Margin, flat: Ints, shape: Sequence[int], variables: dict[str, list[object]]
+) -> None:
+    found: list[Level] = []
+    for key in np.unique(flat)[:5]:
+        at = np.unravel_index(int(key), shape)
+        found.append(tuple(variables[v][int(i)] for v, i in zip(margin.variables, at, strict=True)))
+    raise MarginError(
+        "the sample has categories without a total",
+        where=margin.name,
+        got="; ".join(margin.label(level) for level in found),
+        expected=f"one of the {len(margin.by_level)} levels of the margin",
+        hint="add their totals (0 if nobody of the population is there), or merge categories",
+    )
+
+
+def _stack(blocks: Sequence[Matrix], m: int) -> Matrix:
+    p = sum(block.shape[1] for block in blocks)
+    if m * p <= _DENSE:
+        return np.hstack([dense(b) for b in blocks])
+    if all(isinstance(b, np.ndarray) for b in blocks):
+        return np.hstack(blocks)
+    return sparse.csr_array(sparse.hstack([sparse.csr_array(b) for b in blocks], format="csr"))
+
+
+def _ridge(margins: Sequence[Margin], totals: Floats, d: Floats) -> Floats:
+    """Return the softness of each column (see `Margin`): ``X - x'w = ridge lam``.
+
+    A standard error s gives ``s^2 / (sum d^2 / sum d)``: calibrated totals are then the
+    generalised-least-squares combination of survey and margin under Poisson sampling with the
+    mean weight. A cost c gives ``X^2 / (c sum d)``: a relative miss weighs c times as much as
+    moving every weight by the same proportion.
+    """
+    mass, mean = float(d.sum()), float((d * d).sum() / d.sum())
+    out = []
+    for margin in margins:
+        size = np.array(list(margin.by_level.values()))
+        soft = np.zeros(size.size)
+        if margin.se is not None:
+            by_level = isinstance(margin.se, dict)
+            se = list(margin.se.values()) if by_level else [margin.se] * size.size  # type: ignore[union-attr]
+            soft += np.asarray(se, dtype=np.float64) ** 2 / mean
+        if np.isfinite(margin.cost):
+            soft += np.maximum(np.abs(size), 1.0) ** 2 / (margin.cost * mass)
+        out.append(soft)
+    return np.concatenate(out) if out else totals * 0.0
+
+
+def _by_household(
+    data: Columns,
+    household: Household,
+    blocks: Sequence[Matrix],
+    margins: Sequence[Margin],
+    d: Floats,
+    q: Floats | None,
+    totals: Floats,
+    ridge: Floats,
+    names: tuple[str, ...],
+    owner: Ints,
+) -> System:
+    group, _ = pd.factorize(column(data, household.by))
+    if group.min() < 0:
+        raise InputError("a unit has no household", where=household.by)
+    group = np.asarray(group, dtype=np.intp)
+    h = int(group.max()) + 1
+    first = np.full(h, group.size, dtype=np.intp)
+    np.minimum.at(first, group, np.arange(group.size))
+    _require_constant(d, group, first, "initial weights", household.by)
+    sums = sparse.csr_array((np.ones(group.size), (group, np.arange(group.size))))
+    rows = []
+    for margin, block in zip(margins, blocks, strict=True):
+        if margin.per == "unit":
+            rows.append(sums @ block)
+            continue
+        _require_constant(_fingerprint(block), group, first, margin.name, household.by)
+        rows.append(block[first])
+    size = np.bincount(group, minlength=h).astype(np.float64)
+    factor = np.ones(h)
+    if q is not None:
+        _require_constant(q, group, first, "q", household.by)
+        factor = q[first]
+    if household.distance == "persons":
+        factor = factor / size
+    return System(_stack(rows, h), d[first], factor, totals, ridge, names, owner, None, group)
+
+
+def _fingerprint(block: Matrix) -> Floats:
+    """Return one number a row that differs where rows differ."""
+    marks = np.sqrt(np.arange(2.0, 2.0 + block.shape[1]))
+    return np.asarray(block @ marks)
+
+
+def _require_constant(values: Floats, group: Ints, first: Ints, what: str, by: str) -> None:
+    differing = np.flatnonzero(values != values[first][group])
+    if differing.size:
+        raise InputError(
+            f"{what} must be the same for all members of a household",
+            where=f"{by}, rows {differing[:5].tolist()}",
+            got=f"{differing.size} rows that differ from the first of their household",
+        )

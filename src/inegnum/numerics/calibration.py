@@ -1,0 +1,265 @@
+"""Calibration of weights: Newton's method on the dual.
+
+Model
+    Find ``w_k = d_k F(q_k z_k' lam)`` with ``sum w_k x_k = X``; z = x unless instruments are given.
+    A penalised margin gives way: ``X_j - sum w_k x_kj = ridge_j lam_j``.
+Assumptions
+    Margins are met by some weights inside the bounds; columns that repeat others agree with them.
+Limits
+    Dense normal equations of p margins: p up to a few thousand.
+
+References
+----------
+    Deville & Särndal (1992) doi:10.1080/01621459.1992.10475217. Penalised: Rao & Singh (1997),
+    Beaumont & Bocci (2008) doi:10.1111/j.1541-0420.2008.01014.x. Instruments: Deville (2000),
+    Kott (2006).
+R
+    ``survey::grake``, ``sampling::calib``, ``sampling::gencalib``, ``icarus::calibration``.
+
+Converged means one thing: every margin met to `tolerance`. Anything else raises, and says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from inegnum.numerics.distances import Distance, Raking, Sinh
+from inegnum.numerics.feasibility import explain_failure, screen
+from inegnum.numerics.normal_equations import Matrix, gram, independent_columns, solve_scaled
+
+__all__ = ["Solution", "solve"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.intp]
+
+_MAX_STEPS: Final = 100
+_MAX_HALVINGS: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """Calibrated ratios and how they were reached.
+
+    Attributes
+    ----------
+    g : ndarray of shape (m,)
+        Ratios w/d.
+    lam : ndarray of shape (p,)
+        Dual point: what each margin costs (0 for a column that was left out).
+    achieved : ndarray of shape (p,)
+        Calibrated totals.
+    error : ndarray of shape (p,)
+        Relative miss of each margin (of a penalised one: what was given up).
+    steps : int
+        Newton steps taken.
+    notes : tuple of str
+        Redundant columns left out, zero totals.
+    """
+
+    g: Floats
+    lam: Floats
+    achieved: Floats
+    error: Floats
+    steps: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Dual:
+    """The dual problem on its kept columns: residuals of the margins and their slope."""
+
+    x: Matrix
+    z: Matrix | None
+    d: Floats
+    totals: Floats
+    distance: Distance
+    q: Floats | None
+    ridge: Floats
+
+    def u(self, lam: Floats) -> Floats:
+        u = np.asarray((self.x if self.z is None else self.z) @ lam)
+        return u if self.q is None else self.q * u
+
+    def weights(self, lam: Floats) -> Floats:
+        return self.d * self.distance.ratio(self.u(lam))
+
+    def residual(self, lam: Floats) -> Floats:
+        """Return ``X - x'w - ridge lam``, shape (p,)."""
+        return np.asarray(self.totals - self.x.T @ self.weights(lam) - self.ridge * lam)
+
+    def slope(self, lam: Floats) -> Floats:
+        """Return minus the Jacobian of the residual, shape (p, p)."""
+        u = self.u(lam)
+        v = self.d * self.distance.slope(u, self.distance.ratio(u))
+        H = gram(self.x, v if self.q is None else self.q * v, self.z)
+        H[np.diag_indices_from(H)] += self.ridge
+        return H
+
+
+def solve(
+    x: Matrix,
+    d: Floats,
+    totals: Floats,
+    *,
+    distance: Distance,
+    names: Sequence[str],
+    q: Floats | None = None,
+    z: Matrix | None = None,
+    ridge: Floats | None = None,
+    tolerance: float = 1e-10,
+) -> Solution:
+    """Calibrate `d` so that ``x' w`` equals `totals`.
+
+    Parameters
+    ----------
+    x : ndarray or csr_array of shape (m, p)
+        Auxiliary variables, one row per unit or distinct cell.
+    d : ndarray of shape (m,)
+        Initial weights, not negative.
+    totals : ndarray of shape (p,)
+        What each column must add up to.
+    distance : Distance
+        Variant of `inegnum.numerics.distances`.
+    names : sequence of p str
+        Names of the columns, for messages.
+    q : ndarray of shape (m,), optional
+        Unit factors: a large one lets the weight move more.
+    z : ndarray or csr_array of shape (m, p), optional
+        Instruments (generalised calibration).
+    ridge : ndarray of shape (p,), optional
+        Softness of each margin; 0 is exact.
+    tolerance : float
+        Largest relative miss.
+
+    Returns
+    -------
+    Solution
+
+    Raises
+    ------
+    CalibrationError
+        Some margin is not met; the message names it, by how much, and why when it can be known.
+    """
+    soft = np.zeros(totals.size) if ridge is None else ridge
+    seen = screen(x, d, totals, distance, names, soft)
+    live = np.where(seen.frozen, 0.0, d) if seen.frozen.any() else d
+    exact = seen.active[soft[seen.active] == 0]
+    kept, repeated = independent_columns(x, live, totals, exact, names)
+    kept = np.sort(np.concatenate([kept, seen.active[soft[seen.active] > 0]]))
+    whole = kept.size == totals.size
+    dual = _Dual(
+        x if whole else x[:, kept],
+        z if z is None or whole else z[:, kept],
+        live,
+        totals[kept],
+        distance,
+        q,
+        soft[kept],
+    )
+    size = margin_sizes(x, live, totals)
+    lam = np.zeros(totals.size)
+    lam[kept], steps = _newton(dual, size[kept], tolerance)
+    g = distance.ratio(dual.u(lam[kept]))
+    g[seen.frozen] = 0.0
+    achieved = np.asarray(x.T @ (d * g))
+    miss = np.abs(totals - achieved) / size
+    unmet = np.abs(totals - achieved - soft * lam) / size
+    # A column left out because it repeats others also carries their rounding, hence the factor.
+    if not np.all(unmet <= 10 * tolerance) or not np.all(unmet[kept] <= tolerance):
+        raise explain_failure(x, d, totals, distance, names, achieved, unmet, soft == 0)
+    notes = seen.notes + repeated + _edge(g[~seen.frozen], distance)
+    return Solution(g, lam, achieved, miss, steps, notes)
+
+
+def _edge(g: Floats, distance: Distance) -> tuple[str, ...]:
+    """Say when margins leave some units no weight, although the distance keeps them positive."""
+    if not isinstance(distance, Raking | Sinh) or g.size == 0:
+        return ()
+    vanished = int(np.sum(g < 1e-8 * g.max()))
+    if not vanished:
+        return ()
+    return (f"{vanished} distinct unit(s) forced to the edge: margins leave them practically 0",)
+
+
+def margin_sizes(x: Matrix, d: Floats, totals: Floats) -> Floats:
+    """Return what a miss is relative to, shape (p,): never zero.
+
+    The total; where it is zero, or nearly so because positive and negative values cancel, the mass
+    of the column scaled to the population.
+    """
+    mass = np.asarray(np.abs(x).T @ d)
+    net = np.asarray(x.T @ d)
+    cancels = np.abs(net) < 0.5 * mass
+    size = np.where(cancels | (totals == 0), np.maximum(np.abs(totals), mass), np.abs(totals))
+    return np.asarray(np.where(size > 0, size, 1.0))
+
+
+def _newton(dual: _Dual, size: Floats, tolerance: float) -> tuple[Floats, int]:
+    """Climb the dual until the margins are met, then take one step more.
+
+    The last step costs little and, convergence being quadratic, takes weights as well as margins
+    to rounding even where margins are nearly collinear.
+    """
+    lam = _start(dual)
+    residual = dual.residual(lam)
+    met = _worst(residual, size) <= tolerance
+    if met:
+        return lam, 0
+    for step in range(1, _MAX_STEPS + 1):
+        move = solve_scaled(dual.slope(lam), residual, symmetric=dual.z is None)
+        trial, after = _search(dual, lam, move, residual, size)
+        if trial is lam or (met and not _worst(after, size) < _worst(residual, size)):
+            return lam, step - 1
+        lam, residual = trial, after
+        if met:
+            return lam, step
+        met = _worst(residual, size) <= tolerance
+    return lam, _MAX_STEPS
+
+
+def _worst(residual: Floats, size: Floats) -> float:
+    return float(np.max(np.abs(residual) / size, initial=0.0))
+
+
+def _start(dual: _Dual) -> Floats:
+    """Return a first dual point.
+
+    Raking weights that add up to something else than the population is Newton's hardest case (it
+    would climb an exponential). If the margins contain the constant, start from weights scaled to
+    the population: they lie on the same dual curve.
+    """
+    lam = np.zeros(dual.totals.size)
+    if not isinstance(dual.distance, Raking) or dual.z is not None or dual.q is not None:
+        return lam
+    H = gram(dual.x, dual.d)
+    constant = solve_scaled(H, np.asarray(dual.x.T @ dual.d), symmetric=True)
+    if not np.allclose(dual.x @ constant, 1.0, rtol=0, atol=1e-8):
+        return lam
+    ratio = float(constant @ dual.totals) / float(dual.d.sum())
+    return np.asarray(constant * np.log(ratio)) if ratio > 0 else lam
+
+
+def _search(
+    dual: _Dual, lam: Floats, move: Floats, residual: Floats, size: Floats
+) -> tuple[Floats, Floats]:
+    """Shorten a Newton step until residuals shrink or the maximum is not overshot.
+
+    The dual is concave: a step whose end still climbs (``residual . move >= 0``) has gained all
+    the way, whatever happened to the norm of the residuals.
+    """
+    before = float(np.linalg.norm(residual / size))
+    length = 1.0
+    for _ in range(_MAX_HALVINGS):
+        trial = lam + length * move
+        after = dual.residual(trial)
+        norm = float(np.linalg.norm(after / size))
+        climbing = dual.z is None and float(after @ move) >= 0
+        if np.isfinite(norm) and (norm <= before * (1 - 1e-4 * length) or climbing):
+            return trial, after
+        length /= 2
+    return lam, residual
