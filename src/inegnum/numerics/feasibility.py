@@ -86,7 +86,9 @@ def screen(
             expected="every category with a total has units in the sample",
             hint="merge the category with a neighbour in the data and in the margins, or drop it",
         )
-    notes = [f"{names[j]}: total 0, weights of its units set to 0" for j in np.flatnonzero(zero)]
+    notes = [
+        f"{names[j]}: total 0, weights of its units set to 0" for j in np.flatnonzero(zero).tolist()
+    ]
     notes += [
         f"{names[j]}: no unit in the sample and total 0, left out"
         for j in np.flatnonzero(empty & exact).tolist()
@@ -100,7 +102,9 @@ def screen(
     if np.any(robbed & (totals != 0)):
         raise CalibrationError(
             "a zero total leaves another margin without units",
-            where="; ".join(names[j] for j in np.flatnonzero(robbed & (totals != 0))[:8].tolist().tolist()),
+            where="; ".join(
+                names[j] for j in np.flatnonzero(robbed & (totals != 0))[:8].tolist().tolist()
+            ),
             got="; ".join(f"{names[j]}: total 0" for j in np.flatnonzero(zero)[:8].tolist()),
             hint="check the zero totals, or merge categories",
         )
