@@ -102,9 +102,7 @@ def screen(
     if np.any(robbed & (totals != 0)):
         raise CalibrationError(
             "a zero total leaves another margin without units",
-            where="; ".join(
-                names[j] for j in np.flatnonzero(robbed & (totals != 0))[:8].tolist().tolist()
-            ),
+            where="; ".join(names[j] for j in np.flatnonzero(robbed & (totals != 0))[:8].tolist()),
             got="; ".join(f"{names[j]}: total 0" for j in np.flatnonzero(zero)[:8].tolist()),
             hint="check the zero totals, or merge categories",
         )
