@@ -1,0 +1,343 @@
+"""Read a release folder, and nothing else: the only way into pages and exports.
+
+The folder is what ``inegnum run`` writes. Every file that is read must be listed in the manifest
+with the hash of the bytes found; every table must hold the columns of its contract; a masked row
+(class D) must hold no estimate. Anything else is refused with the file, the column and the row.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from inegnum.errors import ProvenanceError, PublicationError, nearest
+from inegnum.provenance import sha256_bytes
+
+__all__ = ["COLUMNS", "IndicatorNote", "Release", "Territory", "read_release"]
+
+COLUMNS: Final[dict[str, tuple[str, ...]]] = {
+    "estimates.csv": (
+        *("geo", "level", "name", "indicator", "universe", "year", "est", "lower", "upper", "prob"),
+        *("se", "class", "basis", "method", "tier", "n", "N", "people", "people_lower"),
+        *("people_upper", "gap_france", "gap_lower", "gap_upper", "p_above_metropolis", "reason"),
+    ),
+    "decomposition.csv": ("indicator", "step", "est", "delta", "lower", "upper"),
+    "variants.csv": ("indicator", "variant", "label_fr", "label_en", "est", "lower", "upper"),
+    "frame_margins.csv": ("geo", "margin", "level", "target", "achieved", "source", "year"),
+}
+MASKED: Final = (
+    *("est", "lower", "upper", "se", "people", "people_lower", "people_upper"),
+    *("gap_france", "gap_lower", "gap_upper"),
+)
+CODES: Final = {
+    "level": ("france", "epci", "commune", "iris"),
+    "class": ("A", "B", "C", "D"),
+    "basis": ("direct", "model", "synthetic", "composite"),
+}
+MANIFEST: Final = (
+    *("inegnum", "study", "seed", "engine", "inputs", "versions", "territory", "indicators"),
+    *("variants", "reference", "verdicts", "tau", "outputs"),
+)
+TEXT: Final = ("geo", "source", "margin", "year")
+
+
+@dataclass(frozen=True, slots=True)
+class Territory:
+    """The whole a release is about."""
+
+    code: str
+    name: str
+    level: str
+    n_areas: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndicatorNote:
+    """What must be known to read the rates of an indicator, in both languages."""
+
+    code: str
+    family: str
+    label_fr: str
+    label_en: str
+    wording: str
+    universe: str
+    denominator_fr: str
+    denominator_en: str
+    direction: int
+
+    def label(self, language: str) -> str:
+        """Return the short label."""
+        return self.label_fr if language == "fr" else self.label_en
+
+    def denominator(self, language: str) -> str:
+        """Say who is counted in the denominator."""
+        return self.denominator_fr if language == "fr" else self.denominator_en
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A release folder, checked.
+
+    Attributes
+    ----------
+    path : Path
+        The folder.
+    estimates, decomposition, variants, frame_margins : DataFrame
+        Tables, with the columns of `COLUMNS`; codes are text.
+    geometry : dict
+        GeoJSON feature collection of the communes.
+    manifest : dict
+        As written.
+    territory : Territory
+        The whole.
+    indicators : dict
+        Indicator code to its note, in the manifest's order.
+    """
+
+    path: Path
+    estimates: pd.DataFrame
+    decomposition: pd.DataFrame
+    variants: pd.DataFrame
+    frame_margins: pd.DataFrame
+    geometry: dict[str, Any]
+    manifest: Mapping[str, Any]
+    territory: Territory
+    indicators: dict[str, IndicatorNote]
+
+    @property
+    def prob(self) -> float:
+        """Mass of the intervals."""
+        return float(self.estimates["prob"].iloc[0])
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the manifest says the figures are simulated."""
+        return bool(self.manifest["study"].get("simulated", False))
+
+    def at(self, level: str, indicator: str) -> pd.DataFrame:
+        """Return the rows of one level and one indicator, in alphabetical order of names."""
+        table = self.estimates
+        rows = table[(table["level"] == level) & (table["indicator"] == indicator)]
+        return rows.sort_values("name", key=lambda s: s.map(sort_key)).reset_index(drop=True)
+
+    def whole(self, indicator: str) -> pd.Series[Any]:
+        """Return the row of the territory itself."""
+        table = self.estimates
+        rows = table[(table["geo"] == self.territory.code) & (table["indicator"] == indicator)]
+        if len(rows) != 1:
+            raise ProvenanceError(
+                "the territory has no single row for an indicator",
+                where=f"estimates.csv, {self.territory.code}, {indicator}",
+                got=f"{len(rows)} rows",
+                expected="1 row",
+            )
+        return rows.iloc[0]
+
+    def draws(self) -> pd.DataFrame:
+        """Read the joint draws: ``level, geo, indicator, draw, value``."""
+        raw = _checked(self.path, "draws.parquet", self.manifest["outputs"])
+        return pd.read_parquet(io.BytesIO(raw))
+
+
+def sort_key(name: object) -> str:
+    """Return the alphabetical key of a French name: no accents, no case."""
+    import unicodedata
+
+    flat = unicodedata.normalize("NFKD", str(name)).encode("ascii", "ignore").decode()
+    return flat.lower().replace("-", " ").replace("'", " ")
+
+
+def read_release(path: Path) -> Release:
+    """Read and check a release folder.
+
+    Parameters
+    ----------
+    path : Path
+        Folder written by ``inegnum run``.
+
+    Raises
+    ------
+    ProvenanceError
+        A file is missing, not listed in the manifest, changed since, or not of its contract.
+    PublicationError
+        A masked row still holds a figure, or bounds do not enclose their estimate.
+    """
+    manifest = _manifest(path)
+    outputs = manifest["outputs"]
+    tables = {name: _table(path, name, outputs) for name in COLUMNS}
+    estimates = tables["estimates.csv"]
+    indicators = {
+        code: _note(code, entry, path / "manifest.json")
+        for code, entry in manifest["indicators"].items()
+    }
+    _check_codes(estimates, indicators)
+    _check_values(estimates)
+    geometry = json.loads(_checked(path, "estimates.geojson", outputs))
+    territory = _record(Territory, manifest["territory"], "territory", path / "manifest.json")
+    return Release(
+        path=path,
+        estimates=estimates,
+        decomposition=tables["decomposition.csv"],
+        variants=tables["variants.csv"],
+        frame_margins=tables["frame_margins.csv"],
+        geometry=geometry,
+        manifest=manifest,
+        territory=territory,
+        indicators=indicators,
+    )
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    file = path / "manifest.json"
+    try:
+        manifest = json.loads(file.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise ProvenanceError(
+            "this folder is not a release",
+            where=str(path),
+            got="no manifest.json",
+            expected="the folder written by `inegnum run`",
+            hint="give the folder itself, not one of its files",
+        ) from error
+    except json.JSONDecodeError as error:
+        raise ProvenanceError(
+            "the manifest cannot be read",
+            where=str(file),
+            got=str(error),
+            expected="JSON",
+            hint="run `inegnum run` again: a release is written whole or not at all",
+        ) from error
+    missing = [key for key in MANIFEST if key not in manifest]
+    if missing:
+        raise ProvenanceError(
+            "the manifest lacks entries",
+            where=str(file),
+            got=", ".join(manifest),
+            expected=", ".join(missing),
+            hint="the release was written by another version: run `inegnum run` again",
+        )
+    return dict(manifest)
+
+
+def _checked(path: Path, name: str, outputs: Mapping[str, str]) -> bytes:
+    file = path / name
+    if name not in outputs:
+        raise ProvenanceError(
+            "a file is not listed in the manifest",
+            where=str(file),
+            expected=f"one of: {', '.join(sorted(outputs))}",
+            hint="run `inegnum run` again",
+        )
+    if not file.is_file():
+        raise ProvenanceError("a file of the release is missing", where=str(file))
+    data = file.read_bytes()
+    found = sha256_bytes(data)
+    if found != outputs[name]:
+        raise ProvenanceError(
+            "a file of the release changed since it was written",
+            where=str(file),
+            got=f"sha256 {found[:12]}...",
+            expected=f"sha256 {str(outputs[name])[:12]}...",
+            hint="figures are never edited by hand: run `inegnum run` again",
+        )
+    return data
+
+
+def _table(path: Path, name: str, outputs: Mapping[str, str]) -> pd.DataFrame:
+    raw = _checked(path, name, outputs)
+    wanted = COLUMNS[name]
+    # Empty reason is the empty string; elsewhere an empty field is a missing number.
+    text: dict[str, type[str]] = {column: str for column in TEXT if column in wanted}
+    table = pd.read_csv(
+        io.BytesIO(raw), dtype=text, keep_default_na=False, na_values={c: [""] for c in MASKED}
+    )
+    missing = [column for column in wanted if column not in table.columns]
+    if missing:
+        raise ProvenanceError(
+            "a table of the release lacks columns",
+            where=str(path / name),
+            got=", ".join(table.columns),
+            expected=", ".join(missing),
+        )
+    if name == "estimates.csv":
+        for column in ("p_above_metropolis", "n", "N", "prob", *MASKED):
+            table[column] = pd.to_numeric(table[column])
+    return table
+
+
+def _record[T](kind: type[T], entry: Mapping[str, Any], what: str, where: Path) -> T:
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    missing = [name for name in names if name not in entry]
+    if missing:
+        raise ProvenanceError(
+            f"the manifest's {what} lacks entries",
+            where=str(where),
+            got=", ".join(entry),
+            expected=", ".join(missing),
+        )
+    return kind(**{name: entry[name] for name in names})
+
+
+def _note(code: str, entry: Mapping[str, Any], where: Path) -> IndicatorNote:
+    return _record(IndicatorNote, {"code": code, **entry}, f"indicator {code}", where)
+
+
+def _refuse_unknown(found: Iterable[object], allowed: Iterable[str], where: str) -> None:
+    known = list(allowed)
+    for value in found:
+        if value not in known:
+            raise ProvenanceError(
+                "a table of the release holds an unknown code",
+                where=where,
+                got=str(value),
+                expected=", ".join(known),
+                hint=nearest(str(value), known),
+            )
+
+
+def _check_codes(estimates: pd.DataFrame, indicators: Mapping[str, IndicatorNote]) -> None:
+    for column, allowed in CODES.items():
+        _refuse_unknown(estimates[column].unique(), allowed, f"estimates.csv, {column}")
+    _refuse_unknown(estimates["indicator"].unique(), indicators, "estimates.csv, indicator")
+    twice = estimates.duplicated(["geo", "level", "indicator"])
+    if twice.any():
+        row = estimates[twice].iloc[0]
+        raise ProvenanceError(
+            "an area stands twice for one indicator",
+            where=f"estimates.csv, {row['geo']}, {row['indicator']}",
+        )
+
+
+def _check_values(estimates: pd.DataFrame) -> None:
+    masked = estimates["class"] == "D"
+    leaking = estimates.loc[masked, list(MASKED)].notna().any(axis=1)
+    if leaking.any():
+        row = estimates.loc[masked][leaking].iloc[0]
+        raise PublicationError(
+            "a masked row still holds a figure",
+            where=f"estimates.csv, {row['geo']} {row['name']}, {row['indicator']}",
+            expected=f"empty {', '.join(MASKED)}",
+            hint="class D is masked when the release is written",
+        )
+    shown = estimates[~masked]
+    inside = (
+        (shown["lower"] >= 0)
+        & (shown["lower"] <= shown["est"])
+        & (shown["est"] <= shown["upper"])
+        & (shown["upper"] <= 1)
+    )
+    if not inside.all():
+        row = shown[~inside].iloc[0]
+        raise PublicationError(
+            "an estimate does not stand inside its interval",
+            where=f"estimates.csv, {row['geo']} {row['name']}, {row['indicator']}",
+            got=f"{row['lower']} <= {row['est']} <= {row['upper']}",
+            expected="0 <= lower <= est <= upper <= 1",
+            hint="rates are proportions; a row without figures is of class D",
+        )

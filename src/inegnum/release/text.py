@@ -1,0 +1,276 @@
+"""Words and numbers of every page, in French and English, from one catalogue.
+
+A phrase is looked up by a dotted key (``phrases("fr")["card.gap"]``) and filled with `str.format`.
+Both languages hold exactly the same keys and the same slots. Numbers follow the publication rules:
+modelled values carry no decimals, rates are said per hundred people, counts keep two significant
+digits.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Final, Literal, get_args
+
+from inegnum.errors import InputError, nearest
+
+__all__ = ["Language", "Phrases", "phrases"]
+
+Language = Literal["fr", "en"]
+NBSP: Final = "\u00a0"
+NARROW: Final = "\u202f"
+MINUS: Final = "\u2212"
+EN_DASH: Final = "\u2013"
+
+
+@dataclass(frozen=True, slots=True)
+class Phrases(Mapping[str, str]):
+    """The catalogue of one language and its way of writing numbers.
+
+    Attributes
+    ----------
+    language : {"fr", "en"}
+        Language of the phrases.
+    entries : dict
+        Dotted key to phrase; slots are written ``{name}``.
+    """
+
+    language: Language
+    entries: dict[str, str]
+
+    def __getitem__(self, key: str) -> str:
+        if key not in self.entries:
+            raise InputError(
+                "no phrase has this key",
+                where=f"text catalogue, {self.language}",
+                got=key,
+                hint=nearest(key, self.entries),
+            )
+        return self.entries[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def first(self, *keys: str) -> str:
+        """Return the phrase of the first key that exists (the last one must)."""
+        for key in keys[:-1]:
+            if key in self.entries:
+                return self.entries[key]
+        return self[keys[-1]]
+
+    def integer(self, value: float) -> str:
+        """Write a whole number with the language's thousands separator.
+
+        Examples
+        --------
+        >>> phrases("en").integer(12345.4)
+        '12,345'
+        """
+        text = f"{round(value):,}"
+        return text.replace(",", NARROW) if self.language == "fr" else text
+
+    def people(self, count: float) -> str:
+        """Write a modelled count of persons: two significant digits, never fewer than tens.
+
+        Examples
+        --------
+        >>> phrases("en").people(23_456.0)
+        '23,000'
+        """
+        if count < 5:
+            return self["number.fewer_than"].format(value=10)
+        digits = math.floor(math.log10(count)) + 1
+        step = 10 ** max(digits - 2, 1)
+        return self.integer(round(count / step) * step)
+
+    def hundred(self, rate: float) -> str:
+        """Write a rate as a number of people per hundred, without decimals.
+
+        Examples
+        --------
+        >>> phrases("en").hundred(0.926)
+        '93'
+        """
+        if 0 < rate < 0.005:
+            return self["number.fewer_than"].format(value=1)
+        if 0.995 < rate < 1:
+            return self["number.more_than"].format(value=99)
+        return str(math.floor(rate * 100 + 0.5))
+
+    def interval(self, lower: float, upper: float) -> str:
+        """Write an interval of rates, per hundred.
+
+        Examples
+        --------
+        >>> phrases("en").interval(0.901, 0.954)
+        '90–95'
+        """
+        return f"{_whole(lower)}{EN_DASH}{_whole(upper)}"
+
+    def decimal(self, value: float, digits: int = 2) -> str:
+        """Write a number that is no rate (a standard deviation, a threshold).
+
+        Examples
+        --------
+        >>> phrases("fr").decimal(0.2)
+        '0,20'
+        """
+        text = f"{value:.{digits}f}"
+        return text.replace(".", ",") if self.language == "fr" else text
+
+    def scalar(self, value: object) -> str:
+        """Write what a check found: numbers in the language's way, the rest as it is."""
+        if value is None:
+            return ""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return str(value)
+        if float(value).is_integer():
+            return self.integer(value)
+        text = f"{value:.3g}"
+        return text.replace(".", ",") if self.language == "fr" else text
+
+    def percent(self, rate: float) -> str:
+        """Write a rate with its sign, as on an axis."""
+        return f"{_whole(rate)}{NBSP}%" if self.language == "fr" else f"{_whole(rate)}%"
+
+    def points(self, difference: float) -> str:
+        """Write a signed difference of rates in points, without unit.
+
+        Examples
+        --------
+        >>> phrases("en").points(0.061)
+        '+6'
+        """
+        whole = math.floor(abs(difference) * 100 + 0.5)
+        if whole == 0:
+            return "0"
+        return f"{'+' if difference > 0 else MINUS}{whole}"
+
+    def gap(self, difference: float, lower: float, upper: float) -> str:
+        """Write a difference and its interval: ``+6 points (+2 to +9)``."""
+        plural = "gap.value_one" if _whole(abs(difference)) in ("0", "1") else "gap.value"
+        return self[plural].format(
+            gap=self.points(difference), lower=self.points(lower), upper=self.points(upper)
+        )
+
+    def short_gap(self, difference: float, lower: float, upper: float) -> str:
+        """Write a difference and its interval for a table whose head says "points".
+
+        Examples
+        --------
+        >>> phrases("en").short_gap(0.061, 0.02, 0.09)
+        '+6 (+2 to +9)'
+        """
+        return self["people.range"].format(
+            people=self.points(difference), lower=self.points(lower), upper=self.points(upper)
+        )
+
+    def short_chances(self, probability: float) -> str:
+        """Write a probability in chances for a table."""
+        return self.chances(probability, "short_chances")
+
+    def chances(self, probability: float, manner: str = "chances") -> str:
+        """Say a probability in chances: out of ten, or out of twenty near the ends."""
+        if probability < 0.05:
+            return self[f"{manner}.hardly"]
+        if probability > 0.95:
+            return self[f"{manner}.almost"]
+        tenths = min(max(math.floor(probability * 10 + 0.5), 1), 9)
+        return self[f"{manner}.{'one' if tenths == 1 else 'of_ten'}"].format(tenths=tenths)
+
+    def wording(self, text: str) -> str:
+        """Say a question's wording; one the producer does not give is said to be inferred."""
+        rest = text.removeprefix("wording inferred").lstrip(": ")
+        return text if rest == text else self["method.inferred"].format(wording=rest)
+
+    def universe(self, code: str) -> str:
+        """Name the people of a universe, for instance ``people aged 12 and over``."""
+        return self[f"universe.{code.rstrip('+')}"]
+
+    def rate_sentence(self, code: str, rate: float, interval: tuple[float, float] | None) -> str:
+        """Say a rate in natural frequencies: ``about 93 people aged 12 and over in 100 (90-95)``.
+
+        Parameters
+        ----------
+        code : str
+            Universe: ``"12+"``, ``"15+"`` or ``"18+"``.
+        rate : float
+            Proportion.
+        interval : tuple of float or None
+            Bounds; none for a figure taken as it is published.
+        """
+        said = self["rate.sentence"].format(rate=self.hundred(rate), universe=self.universe(code))
+        return said if interval is None else f"{said} ({self.interval(*interval)})"
+
+    def predicate(self, indicator: str, *, without: bool = False) -> str:
+        """Return the verb phrase of an indicator, or an empty string when none is written."""
+        return self.entries.get(f"{'without' if without else 'predicate'}.{indicator}", "")
+
+
+def _whole(rate: float) -> str:
+    return str(math.floor(rate * 100 + 0.5))
+
+
+def _flatten(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", str(value)
+
+
+def french_spaces(text: str) -> str:
+    r"""Put the no-break spaces French typography asks for before ``; : ! ? % »`` and after ``«``.
+
+    Straight apostrophes are curled as well.
+
+    Examples
+    --------
+    >>> ascii(french_spaces("93 %"))
+    "'93\\xa0%'"
+    """
+    for sign in (":", "%", "»", "€"):
+        text = text.replace(f" {sign}", f"{NBSP}{sign}")
+    for sign in (";", "!", "?"):
+        text = text.replace(f" {sign}", f"{NARROW}{sign}")
+    return text.replace("« ", f"«{NBSP}").replace("'", "\u2019")
+
+
+@cache
+def phrases(language: str) -> Phrases:
+    """Return the phrases of a language.
+
+    Parameters
+    ----------
+    language : {"fr", "en"}
+        Anything else is refused.
+
+    Raises
+    ------
+    InputError
+        The language has no catalogue.
+
+    Examples
+    --------
+    >>> phrases("en").rate_sentence("12+", 0.926, (0.901, 0.954))
+    'about 93 people aged 12 and over in 100 (90–95)'
+    """
+    if language not in get_args(Language):
+        raise InputError(
+            "there is no text in this language",
+            where="language",
+            got=language,
+            expected=", ".join(get_args(Language)),
+        )
+    raw = files("inegnum.release").joinpath("text", f"{language}.toml").read_text("utf-8")
+    entries = dict(_flatten(tomllib.loads(raw)))
+    if language == "fr":
+        entries = {key: french_spaces(value) for key, value in entries.items()}
+    return Phrases("fr" if language == "fr" else "en", entries)

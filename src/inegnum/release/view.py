@@ -1,0 +1,400 @@
+"""What a page says about an indicator: every number already turned into words.
+
+Templates only lay out; no figure is computed or rounded in them. A masked figure (class D) has no
+words but the reason and the probability of being above the metropolis.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+import pandas as pd
+
+from inegnum.errors import PublicationError
+from inegnum.release.read import IndicatorNote, Release
+from inegnum.release.text import Phrases
+
+__all__ = [
+    "AreaView",
+    "CardView",
+    "IndicatorView",
+    "LegendKey",
+    "ReferenceView",
+    "area_views",
+    "card",
+    "concerned",
+    "indicator_view",
+    "source_line",
+]
+
+FAMILIES: Final = ("uses", "ease", "equipment", "connection")
+ABOVE_EDGES: Final = (0.1, 0.3, 0.7, 0.9)
+STEPS_IN_POINTS: Final = (0.02, 0.05, 0.10, 0.20)
+MOST_COLOURS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class LegendKey:
+    """One colour of a legend."""
+
+    css: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AreaView:
+    """One area and one indicator, in words.
+
+    Attributes
+    ----------
+    geo, name, grade : str
+        Code, name, class A to D.
+    rate, interval, people, gap, above : str
+        Words; empty when not released.
+    colour, above_colour : str
+        CSS classes of the map.
+    need : float
+        Persons on the far side of digital, missing when not released.
+    sentence : str
+        Everything, for a tooltip.
+    """
+
+    geo: str
+    name: str
+    grade: str
+    rate: str
+    interval: str
+    people: str
+    gap: str
+    above: str
+    colour: str
+    above_colour: str
+    need: float
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class CardView:
+    """Key figure of the whole territory."""
+
+    code: str
+    label: str
+    shown: bool
+    interval_first: bool
+    rate: str
+    interval: str
+    sentence: str
+    interval_text: str
+    people: str
+    gap: str
+    nation: str
+    grade: str
+    grade_text: str
+    source: str
+    cells: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceView:
+    """A figure already published, beside ours."""
+
+    figure: str
+    ours: str
+    what: str
+    difference: str
+    comparable: bool
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndicatorView:
+    """An indicator over the areas of the territory."""
+
+    code: str
+    label: str
+    family: str
+    predicate: str
+    concerned: str
+    universe: str
+    denominator: str
+    wording: str
+    nation: str
+    whole: str
+    areas: tuple[AreaView, ...]
+    rate_legend: tuple[LegendKey, ...]
+    all_masked: bool
+
+
+def concerned(row: pd.Series[Any], note: IndicatorNote) -> tuple[float, float, float]:
+    """Return persons on the far side of digital, with their interval.
+
+    They are those with the characteristic when it marks distance (direction -1), those without it
+    otherwise.
+    """
+    people, lower, upper = (float(row[k]) for k in ("people", "people_lower", "people_upper"))
+    if note.direction < 0:
+        return people, lower, upper
+    N = float(row["N"])
+    return N - people, N - upper, N - lower
+
+
+def concerned_phrase(note: IndicatorNote, words: Phrases) -> str:
+    """Say who is counted by `concerned`."""
+    said = words.predicate(note.code, without=note.direction > 0)
+    if said:
+        return said
+    key = "people.far" if note.direction > 0 else "people.near"
+    return words[key].format(label=note.label(words.language))
+
+
+def source_line(release: Release, note: IndicatorNote, words: Phrases) -> str:
+    """Return the line without which a figure is not a statistic."""
+    sources = dict.fromkeys(
+        f"{entry['producer']}, {entry['title']} ({entry['vintage']})"
+        for entry in release.manifest["inputs"]
+        if entry["role"] == "fit"
+    )
+    year = release.whole(note.code)["year"]
+    return words["card.source"].format(
+        sources=f"{words['list.separator']} ".join(_shorten(list(sources), words)),
+        modelled=words["modelled"].capitalize(),
+        universe=words.universe(note.universe),
+        year=year,
+    )
+
+
+def _shorten(sources: list[str], words: Phrases) -> list[str]:
+    if len(sources) <= 3:
+        return sources
+    return [*sources[:2], words["list.others"].format(count=len(sources) - 2)]
+
+
+def card(release: Release, code: str, words: Phrases) -> CardView:
+    """Return the key figure of the whole territory for one indicator."""
+    note = release.indicators[code]
+    row = release.whole(code)
+    shown = row["class"] != "D"
+    nation = nation_rate(release, code)
+    common = {
+        "code": code,
+        "label": note.label(words.language),
+        "grade": str(row["class"]),
+        "grade_text": words[f"class.{row['class']}"],
+        "source": source_line(release, note, words),
+        "nation": "" if nation is None else words["gap.france"].format(rate=words.hundred(nation)),
+    }
+    if not shown:
+        masked = words["card.masked"].format(reason=words[f"reason.{row['reason'] or 'none'}"])
+        blank = dict.fromkeys(("rate", "interval", "sentence", "interval_text", "people"), "")
+        return CardView(
+            **common, **blank, shown=False, interval_first=False, gap=masked, cells=(0, 0, 100)
+        )
+    est, lower, upper = (float(row[k]) for k in ("est", "lower", "upper"))
+    sides = (math.floor(lower * 100 + 0.5), math.floor(upper * 100 + 0.5))
+    return CardView(
+        **common,
+        shown=True,
+        interval_first=row["class"] == "C",
+        rate=words.hundred(est),
+        interval=words.interval(lower, upper),
+        sentence=rate_phrase(note, words),
+        interval_text=words["card.interval"].format(
+            lower=words.hundred(lower), upper=words.hundred(upper)
+        ),
+        people=people_sentence(row, note, words),
+        gap=gap_sentence(row, words),
+        cells=(sides[0], sides[1] - sides[0], 100 - sides[1]),
+    )
+
+
+def rate_phrase(note: IndicatorNote, words: Phrases) -> str:
+    """Say what follows the number: ``people aged 12 and over in 100 have a smartphone``."""
+    predicate = words.predicate(note.code) or f": {note.label(words.language)}"
+    return words["card.sentence"].format(
+        universe=words.universe(note.universe), predicate=predicate
+    )
+
+
+def people_sentence(row: pd.Series[Any], note: IndicatorNote, words: Phrases) -> str:
+    """Say how many persons are on the far side of digital."""
+    count, lower, upper = (words.people(v) for v in concerned(row, note))
+    said = words["people.with"].format(people=count, lower=lower, upper=upper)
+    return words["people.concerned"].format(people=said, who=concerned_phrase(note, words))
+
+
+def gap_sentence(row: pd.Series[Any], words: Phrases) -> str:
+    """Say the gap to France, and whether it is established."""
+    gap, lower, upper = (float(row[k]) for k in ("gap_france", "gap_lower", "gap_upper"))
+    if math.isnan(gap):
+        return ""
+    key = "gap.unclear" if lower <= 0 <= upper else "gap.above"
+    return words[key].format(value=words.gap(gap, lower, upper))
+
+
+def nation_rate(release: Release, code: str) -> float | None:
+    """Return the rate of France, if the release holds it."""
+    table = release.estimates
+    rows = table[(table["level"] == "france") & (table["indicator"] == code)]
+    if rows.empty or math.isnan(float(rows["est"].iloc[0])):
+        return None
+    return float(rows["est"].iloc[0])
+
+
+def rate_breaks(rates: Sequence[float]) -> list[float]:
+    """Return at most six round edges that hold every rate.
+
+    Examples
+    --------
+    >>> rate_breaks([0.83, 0.91])
+    [0.82, 0.84, 0.86, 0.88, 0.9, 0.92]
+    """
+    if not rates:
+        return []
+    for step in STEPS_IN_POINTS:
+        low = math.floor(min(rates) / step + 1e-9)
+        high = math.ceil(max(rates) / step - 1e-9)
+        if high - low <= MOST_COLOURS:
+            break
+    return [round(k * step, 4) for k in range(low, max(high, low + 1) + 1)]
+
+
+def area_views(release: Release, code: str, words: Phrases) -> tuple[AreaView, ...]:
+    """Return every commune for one indicator, in alphabetical order."""
+    note = release.indicators[code]
+    rows = release.at("commune", code)
+    edges = rate_breaks(rows["est"].dropna().tolist())
+    return tuple(_area(row, note, edges, words) for _, row in rows.iterrows())
+
+
+def _area(row: pd.Series[Any], note: IndicatorNote, edges: list[float], words: Phrases) -> AreaView:
+    grade = str(row["class"])
+    chance = float(row["p_above_metropolis"])
+    above = "" if math.isnan(chance) else words.chances(chance)
+    common = {
+        "geo": str(row["geo"]),
+        "name": str(row["name"]),
+        "grade": grade,
+        "above": "" if math.isnan(chance) else words.short_chances(chance),
+        "above_colour": "none"
+        if math.isnan(chance)
+        else f"a{sum(chance > e for e in ABOVE_EDGES)}",
+    }
+    if grade == "D":
+        reason = words[f"reason.{row['reason'] or 'none'}"]
+        sentence = words["area.masked"].format(name=row["name"], reason=reason, above=above)
+        blank = dict.fromkeys(("rate", "interval", "people", "gap"), "")
+        return AreaView(**common, **blank, colour="none", need=math.nan, sentence=sentence)
+    est, lower, upper = (float(row[k]) for k in ("est", "lower", "upper"))
+    need = concerned(row, note)
+    people = words["people.range"].format(
+        people=words.people(need[0]), lower=words.people(need[1]), upper=words.people(need[2])
+    )
+    gaps = [float(row[k]) for k in ("gap_france", "gap_lower", "gap_upper")]
+    sentence = words["area.shown" if grade != "C" else "area.imprecise"].format(
+        name=row["name"],
+        rate=words.hundred(est),
+        lower=words.hundred(lower),
+        upper=words.hundred(upper),
+        people=people,
+        grade=grade,
+        above=above,
+    )
+    return AreaView(
+        **common,
+        rate=words.hundred(est),
+        interval=words.interval(lower, upper),
+        people=people,
+        gap="" if math.isnan(gaps[0]) else words.short_gap(*gaps),
+        colour=f"k{_bin(est, edges)}",
+        need=need[0],
+        sentence=sentence,
+    )
+
+
+def _bin(value: float, edges: list[float]) -> int:
+    """Return which class of colours a rate falls in; few classes use the ramp's ends too."""
+    last = len(edges) - 2
+    at = min(max(sum(value >= edge for edge in edges) - 1, 0), last)
+    return at if last >= MOST_COLOURS - 1 else at + (MOST_COLOURS - 1 - last) // 2
+
+
+def indicator_view(release: Release, code: str, words: Phrases) -> IndicatorView:
+    """Return everything the page says of one indicator in the communes."""
+    note = release.indicators[code]
+    areas = area_views(release, code, words)
+    rates = release.at("commune", code)["est"].dropna().tolist()
+    edges = rate_breaks(rates)
+    legend = tuple(
+        LegendKey(
+            f"k{_bin(low, edges)}",
+            words["legend.range"].format(lower=words.hundred(low), upper=words.hundred(high)),
+        )
+        for low, high in pairwise(edges)
+    )
+    nation = nation_rate(release, code)
+    whole = release.whole(code)
+    return IndicatorView(
+        code=code,
+        label=note.label(words.language),
+        family=note.family,
+        predicate=words.predicate(code),
+        concerned=concerned_phrase(note, words),
+        universe=words.universe(note.universe),
+        denominator=note.denominator(words.language),
+        wording=words.wording(note.wording),
+        nation="" if nation is None else words["explore.france"].format(rate=words.hundred(nation)),
+        whole=_whole_line(release, whole, words),
+        areas=areas,
+        rate_legend=legend,
+        all_masked=not rates,
+    )
+
+
+def rate_and_interval(row: pd.Series[Any], words: Phrases) -> str:
+    """Return ``93 (90-95)``, or the word for a masked figure."""
+    if row["class"] == "D":
+        return words["table.masked"]
+    return f"{words.hundred(row['est'])} ({words.interval(row['lower'], row['upper'])})"
+
+
+def _whole_line(release: Release, whole: pd.Series[Any], words: Phrases) -> str:
+    if whole["class"] == "D":
+        return ""
+    return words["explore.metropolis"].format(
+        territory=release.territory.name, rate=rate_and_interval(whole, words)
+    )
+
+
+def reference_views(release: Release, code: str, words: Phrases) -> tuple[ReferenceView, ...]:
+    """Return the published figures to read beside an indicator."""
+    ours = rate_and_interval(release.whole(code), words)
+    views = []
+    for entry in release.manifest["reference"]:
+        if entry["indicator"] != code:
+            continue
+        value = float(entry["value"])
+        if not 0 <= value <= 1:
+            raise PublicationError(
+                "a published figure is not a proportion",
+                where=f"manifest.json, reference, {code}, {entry['year']}",
+                got=value,
+                expected="between 0 and 1",
+            )
+        parts = [str(entry["source_title"]), str(entry["mode"]), str(entry["universe"])]
+        if entry.get("n"):
+            parts.append(words["reference.people"].format(n=words.scalar(entry["n"])))
+        views.append(
+            ReferenceView(
+                figure=f"{words.percent(value)} ({entry['year']})",
+                ours=ours,
+                what=", ".join(part for part in parts if part and part != "None"),
+                difference=str(entry[f"known_difference_{words.language}"]),
+                comparable=bool(entry["comparable"]),
+                address=str(entry["address"]),
+            )
+        )
+    return tuple(views)

@@ -1,0 +1,110 @@
+"""One catalogue, two languages: same keys, same slots, same rules for numbers."""
+
+from __future__ import annotations
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inegnum.errors import InputError
+from inegnum.release.text import NARROW, NBSP, french_spaces, phrases
+
+
+def slots(phrase: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(phrase) if name is not None}
+
+
+def test_both_languages_hold_the_same_keys() -> None:
+    assert set(phrases("fr")) == set(phrases("en"))
+
+
+def test_every_phrase_has_the_same_slots_in_both_languages() -> None:
+    fr, en = phrases("fr"), phrases("en")
+    different = {key for key in fr if slots(fr[key]) != slots(en[key])}
+    assert different == set()
+
+
+def test_no_phrase_is_left_in_the_other_language() -> None:
+    fr, en = phrases("fr"), phrases("en")
+    # Words that are written alike in both languages.
+    alike = {
+        *("level.france", "level.commune", "level.iris", "step.france", "table.area"),
+        *("source.licence", "verdict.info", "method.confidentiality_title", "reference.people"),
+        *("why.delta", "section.sources", "reference.comparable", "verdict.status"),
+        "people.concerned",
+    }
+    assert {key for key in fr if fr[key] == en[key] and fr[key] and len(fr[key]) > 3} <= alike
+
+
+def test_an_unknown_key_names_the_nearest() -> None:
+    with pytest.raises(InputError, match=r"did you mean .*card\.source"):
+        phrases("fr")["card.sourc"]
+
+
+def test_an_unknown_language_is_refused() -> None:
+    with pytest.raises(InputError, match="expected: fr, en"):
+        phrases("de")
+
+
+def test_french_typography() -> None:
+    assert french_spaces("Quoi ? « 9 % » : l'an") == (
+        f"Quoi{NARROW}? «{NBSP}9{NBSP}%{NBSP}»{NBSP}: l\u2019an"
+    )
+    for key, phrase in phrases("fr").items():
+        for sign in (" ?", " !", " ;", " :", " %", " »", "« ", "'"):
+            assert sign not in phrase, key
+
+
+def test_the_headline_sentence() -> None:
+    assert phrases("fr").rate_sentence("12+", 0.9263, (0.8961, 0.9549)) == (
+        "environ 93 habitants de 12 ans et plus sur 100 (90–95)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"),
+    [(0.0, "0"), (0.004, "moins de 1"), (0.005, "1"), (0.995, "100"), (0.996, "plus de 99")],
+)
+def test_rates_near_the_ends(rate: float, text: str) -> None:
+    assert phrases("fr").hundred(rate) == text
+
+
+@given(st.floats(0, 1))
+def test_a_modelled_rate_never_carries_decimals(rate: float) -> None:
+    for language in ("fr", "en"):
+        assert not set(phrases(language).hundred(rate)) & {".", ","}
+
+
+@given(st.floats(5, 1e7))
+def test_people_keep_two_significant_digits(count: float) -> None:
+    text = phrases("en").people(count)
+    digits = text.replace(",", "")
+    assert len(digits.rstrip("0")) <= 2
+    # Half a unit of the second digit, and tens at least.
+    assert abs(float(digits) - count) <= max(0.5 * 10 ** (len(digits) - 2), 5) * 1.001
+
+
+def test_gaps_say_their_sign_and_their_number() -> None:
+    fr = phrases("fr")
+    assert fr.gap(0.061, 0.02, 0.09) == "+6 points (de +2 à +9)"
+    assert fr.gap(-0.012, -0.04, 0.001) == "−1 point (de −4 à 0)"
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"),
+    [
+        (0.01, "moins d’une chance sur 20"),
+        (0.07, "environ 1 chance sur 10"),
+        (0.68, "environ 7 chances sur 10"),
+        (0.96, "plus de 19 chances sur 20"),
+    ],
+)
+def test_chances(probability: float, text: str) -> None:
+    assert phrases("fr").chances(probability) == text
+
+
+def test_an_inferred_wording_is_said_to_be() -> None:
+    assert phrases("fr").wording("wording inferred: X") == f"libellé déduit{NBSP}: X"
+    assert phrases("fr").wording("Avez-vous X ?") == "Avez-vous X ?"
