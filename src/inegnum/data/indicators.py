@@ -10,11 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Literal
 
-from inegnum.data.codebook import Universe
 from inegnum.data.strict import into, read_toml
-from inegnum.data.types import Family, Indicator
+from inegnum.data.types import Indicator
 from inegnum.errors import InputError, nearest
 
 __all__ = ["Break", "Definition", "Measure", "breaks", "definition", "definitions", "indicator"]
@@ -106,52 +104,22 @@ class Definition:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One indicator as it stands in the file."""
-
-    code: str
-    family: Family
-    en: str
-    fr: str
-    wording: str
-    universe: Universe
-    denominator_en: str
-    denominator_fr: str
-    direction: Literal[1, -1]
-    measures: tuple[Measure, ...]
-
-    def definition(self) -> Definition:
-        return Definition(
-            Indicator(
-                self.code,
-                self.family,
-                self.en,
-                self.fr,
-                self.wording,
-                self.universe,
-                self.denominator_en,
-                self.denominator_fr,
-                self.direction,
-            ),
-            self.measures,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Registry:
-    indicators: tuple[_Entry, ...]
-    breaks: tuple[Break, ...]
-
-
 @cache
-def _registry() -> _Registry:
+def _registry() -> tuple[tuple[Definition, ...], tuple[Break, ...]]:
+    """Parse the registry: the keys of an entry are those of `Indicator`, and its measures."""
     file = "indicators.toml"
-    data = files("inegnum.data").joinpath(file).read_bytes()
-    return into(_Registry, read_toml(data, where=file), where=file)
+    raw = read_toml(files("inegnum.data").joinpath(file).read_bytes(), where=file)
+    known = []
+    for i, entry in enumerate(raw["indicators"]):
+        where = f"{file}, indicators[{i}]"
+        measures = [into(Measure, m, where=f"{where}, measures") for m in entry.pop("measures")]
+        known.append(Definition(into(Indicator, entry, where=where), tuple(measures)))
+    breaks = tuple(
+        into(Break, b, where=f"{file}, breaks[{i}]") for i, b in enumerate(raw["breaks"])
+    )
+    return tuple(known), breaks
 
 
-@cache
 def definitions() -> tuple[Definition, ...]:
     """Return every indicator of the registry, family by family.
 
@@ -160,7 +128,7 @@ def definitions() -> tuple[Definition, ...]:
     >>> {d.indicator.family for d in definitions()} == {"uses", "ease", "equipment", "connection"}
     True
     """
-    return tuple(entry.definition() for entry in _registry().indicators)
+    return _registry()[0]
 
 
 def definition(code: str) -> Definition:
@@ -208,7 +176,7 @@ def breaks(code: str, first: int, last: int) -> tuple[Break, ...]:
     first, last = min(first, last), max(first, last)
     return tuple(
         known
-        for known in _registry().breaks
+        for known in _registry()[1]
         if first <= known.before
         and known.after <= last
         and (not known.indicators or code in known.indicators)
