@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inegnum.data.indicators import definitions
 from inegnum.errors import InputError
 from inegnum.release.text import NARROW, NBSP, french_spaces, phrases
 
@@ -34,8 +35,20 @@ def test_no_phrase_is_left_in_the_other_language() -> None:
         *("source.licence", "verdict.info", "method.confidentiality_title", "reference.people"),
         *("why.delta", "section.sources", "reference.comparable", "verdict.status"),
         "people.concerned",
+        "short.smartphone",
     }
     assert {key for key in fr if fr[key] == en[key] and fr[key] and len(fr[key]) > 3} <= alike
+
+
+def test_every_indicator_of_the_registry_can_be_said() -> None:
+    for language in ("fr", "en"):
+        words = phrases(language)
+        for indicator in (entry.indicator for entry in definitions()):
+            assert words.predicate(indicator.code), indicator.code
+            assert words.short(indicator.code, "") != "", indicator.code
+            # Distance is said by the characteristic itself, or by its absence.
+            absent = words.predicate(indicator.code, without=True)
+            assert bool(absent) == (indicator.direction > 0), indicator.code
 
 
 def test_an_unknown_key_names_the_nearest() -> None:

@@ -58,13 +58,6 @@ class Phrases(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self.entries)
 
-    def first(self, *keys: str) -> str:
-        """Return the phrase of the first key that exists (the last one must)."""
-        for key in keys[:-1]:
-            if key in self.entries:
-                return self.entries[key]
-        return self[keys[-1]]
-
     def integer(self, value: float) -> str:
         """Write a whole number with the language's thousands separator.
 
@@ -208,6 +201,10 @@ class Phrases(Mapping[str, str]):
         """
         said = self["rate.sentence"].format(rate=self.hundred(rate), universe=self.universe(code))
         return said if interval is None else f"{said} ({self.interval(*interval)})"
+
+    def short(self, indicator: str, label: str) -> str:
+        """Return the short name of an indicator, or its label when none is written."""
+        return self.entries.get(f"short.{indicator}", label)
 
     def predicate(self, indicator: str, *, without: bool = False) -> str:
         """Return the verb phrase of an indicator, or an empty string when none is written."""

@@ -181,7 +181,7 @@ def card(release: Release, code: str, words: Phrases) -> CardView:
     nation = nation_rate(release, code)
     common = {
         "code": code,
-        "label": note.label(words.language),
+        "label": words.short(code, note.label(words.language)),
         "grade": str(row["class"]),
         "grade_text": words[f"class.{row['class']}"],
         "source": source_line(release, note, words),
@@ -339,7 +339,7 @@ def indicator_view(release: Release, code: str, words: Phrases) -> IndicatorView
     whole = release.whole(code)
     return IndicatorView(
         code=code,
-        label=note.label(words.language),
+        label=words.short(code, note.label(words.language)),
         family=note.family,
         predicate=words.predicate(code),
         concerned=concerned_phrase(note, words),
