@@ -1,0 +1,122 @@
+"""Area deviations that no respondent informs, and sums of areas from joint draws.
+
+Model
+    commune: delta_metropolis + u_commune; IRIS: delta_metropolis + u_commune + v_iris; each normal,
+    with an sd drawn around the medians of `Tau`. The deviation of a metropolis is one number shared
+    by its communes: they do not average it out.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from inegnum.data.codebook import AXES
+from inegnum.data.types import Frame, Indicator
+from inegnum.errors import FrameError
+from inegnum.estimators.spec import Tau
+
+__all__ = ["draw_deviations", "geographic_codes", "require_persons", "with_groups"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_NESTED: Final = {
+    "epci": ("metro",),
+    "commune": ("metro", "commune"),
+    "iris": ("metro", "commune", "iris"),
+}
+
+
+def draw_deviations(
+    frame: Frame, tau: Tau, S: int, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Return deviations (S, A) in logits and their variance given tau (S,).
+
+    Raises
+    ------
+    FrameError
+        The areas are not all of one level among EPCI, commune and IRIS.
+    """
+    levels = frame.areas["level"].unique()
+    if len(levels) != 1 or levels[0] not in _NESTED:
+        raise FrameError(
+            "area deviations are defined for areas of one level",
+            where="areas, level",
+            got=", ".join(map(str, levels)),
+            expected=f"one of {', '.join(_NESTED)}",
+            hint="predict one level at a time; groups of areas are summed from the same draws",
+        )
+    geo, epci = frame.areas["geo"].astype(str), frame.areas["epci"].astype(str)
+    keys = {"metro": geo if levels[0] == "epci" else epci, "commune": geo.str[:5], "iris": geo}
+    total, variance = np.zeros((S, len(geo))), np.zeros(S)
+    for part in _NESTED[levels[0]]:
+        median = tau.factor * float(getattr(tau, part))
+        sd = median * np.exp(tau.log_sd * rng.standard_normal(S))
+        codes, found = pd.factorize(keys[part])
+        total += (sd[:, None] * rng.standard_normal((S, len(found))))[:, codes]
+        variance += sd**2
+    return total, variance
+
+
+def geographic_codes(frame: Frame, factor: str) -> Ints:
+    """Return the level of each area in ``urban`` or ``region``.
+
+    Raises
+    ------
+    FrameError
+        An area has none.
+    """
+    axis = AXES[factor]
+    lookup = {level: i for i, level in enumerate(axis.levels)}
+    codes = frame.areas[factor].map(lookup)
+    if codes.isna().any():
+        wrong = frame.areas.loc[codes.isna(), ["geo", factor]]
+        raise FrameError(
+            f"areas without a known {factor}",
+            where=", ".join(wrong["geo"].astype(str).head(3)),
+            got=", ".join(wrong[factor].astype(str).unique()[:3]),
+            expected=", ".join(axis.levels),
+        )
+    return np.asarray(codes, dtype=np.int64)
+
+
+def require_persons(frame: Frame, universe: str) -> None:
+    """Refuse areas where nobody belongs to the universe: they have no rate.
+
+    Raises
+    ------
+    FrameError
+    """
+    empty = frame.areas.loc[frame.persons(universe) <= 0, "geo"]
+    if len(empty):
+        raise FrameError(
+            "areas without anybody in the universe of the indicator",
+            where=", ".join(empty.astype(str).head(5)),
+            got=f"0 persons of {universe}",
+            hint="leave these areas out of the frame",
+        )
+
+
+def with_groups(
+    counts: Floats, persons: Floats, frame: Frame, groups: str | None, indicator: Indicator
+) -> tuple[Floats, Floats, pd.DataFrame]:
+    """Append one item per group of areas, summed draw by draw, and describe all items."""
+    items = frame.areas[["geo", "level"]].copy()
+    if groups is not None:
+        if groups not in frame.areas.columns:
+            raise FrameError("the areas lack the column to group by", got=groups)
+        labels = frame.areas[groups].astype(str)
+        named = sorted(set(labels) - {"", "nan"} - set(items["geo"].astype(str)))
+        member = np.array([labels == name for name in named], dtype=np.float64).T
+        if named:
+            counts = np.hstack([counts, counts @ member])
+            persons = np.hstack([persons, persons @ member])
+            more = pd.DataFrame({"geo": named, "level": groups})
+            items = pd.concat([items, more], ignore_index=True)
+    items["indicator"], items["universe"] = indicator.code, indicator.universe
+    items["persons"] = persons.mean(axis=0)
+    return counts, persons, items

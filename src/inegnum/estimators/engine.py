@@ -1,0 +1,119 @@
+"""One posterior, whatever the engine: rows and a specification in, draws of the effects out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import expit
+
+from inegnum.errors import InputError
+from inegnum.estimators.evidence import Rows
+from inegnum.estimators.spec import ModelSpec
+from inegnum.estimators.terms import GradientPrior, blocks
+from inegnum.numerics.laplace import integrate
+from inegnum.numerics.latent import Design, build_design
+
+__all__ = ["Drawn", "Estimated", "estimate"]
+
+Floats = npt.NDArray[np.float64]
+
+
+class EffectsPosterior(Protocol):
+    """What both engines give."""
+
+    @property
+    def khat(self) -> float:
+        """Tail shape of importance ratios; -inf where there are none."""
+
+    def draw(self, S: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        """Return effects (S, P) and sds (S, T)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """Posterior of the effects of a model given its rows."""
+
+    rows: Rows
+    design: Design
+    posterior: EffectsPosterior
+
+    def draw(self, S: int, rng: np.random.Generator) -> Drawn:
+        """Return S joint draws."""
+        effects, sds = self.posterior.draw(S, rng)
+        return Drawn(self.rows, self.design, effects, sds, self.posterior.khat)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Draws of the effects of a model given its rows.
+
+    Attributes
+    ----------
+    rows : Rows
+    design : Design
+    effects : ndarray of shape (S, P)
+    sds : ndarray of shape (S, T)
+    khat : float
+    """
+
+    rows: Rows
+    design: Design
+    effects: Floats
+    sds: Floats
+    khat: float
+
+    def block(self, name: str) -> Floats:
+        """Return the draws of one block of effects, shape (S, K)."""
+        names = [term.name for term in self.design.terms]
+        if name not in names:
+            raise InputError("no such block of effects", got=name, expected=", ".join(names))
+        return np.asarray(self.effects[:, self.design.slices[names.index(name)]])
+
+    def level(self, wave: int, rate: float) -> Floats:
+        """Return how far each draw's national rate of a wave is from its mean, in logits, (S,).
+
+        The rate on the survey's own weights is linearised around the mean of the effects: it moves
+        by less than a point, where the logistic curve is straight.
+        """
+        at = self.rows.codes["wave"] == self.rows.waves.index(wave)
+        centre = self.effects.mean(axis=0)
+        p = expit(self.design.X @ centre + self.design.offset)
+        weight = np.where(at, self.rows.w, 0.0)
+        slope = self.design.X.T @ (weight * p * (1 - p)) / weight.sum() / (rate * (1 - rate))
+        return np.asarray((self.effects - centre) @ slope)
+
+    def summary(self) -> pd.DataFrame:
+        """Return the learned sds: ``term, prior_scale, mean, lower, upper`` (95 %)."""
+        learned = [k for k, term in enumerate(self.design.terms) if term.learned]
+        lower, upper = np.quantile(self.sds[:, learned], [0.025, 0.975], axis=0)
+        return pd.DataFrame(
+            {
+                "term": [self.design.terms[k].name for k in learned],
+                "prior_scale": [self.design.terms[k].scale for k in learned],
+                "mean": self.sds[:, learned].mean(axis=0),
+                "lower": lower,
+                "upper": upper,
+            }
+        )
+
+
+def estimate(
+    spec: ModelSpec,
+    rows: Rows,
+    *,
+    rng: np.random.Generator,
+    gradient: GradientPrior | None = None,
+) -> Estimated:
+    """Return the posterior of the effects by the engine the specification names.
+
+    Raises
+    ------
+    ConvergenceError
+        The engine's own criteria are not met.
+    """
+    design = build_design(rows.y, rows.n, blocks(spec, rows, gradient=gradient))
+    return Estimated(rows, design, integrate(design, rng=rng, points=spec.points))

@@ -1,0 +1,182 @@
+"""From survey cells to rows of a model: codes, effective counts, mode equalised, national rate.
+
+Effective counts: within a wave, n*_c = w_c (sum n / sum w) / deff and y*_c = n*_c (wy_c / w_c),
+deff being that of the indicator's own rate (variance of the weighted mean over that of a simple
+random sample), never below 1. Non-integer by nature.
+
+References
+----------
+Kish 1965; Chen, Wakefield & Lumley 2014, doi:10.1016/j.sste.2014.07.002 (effective counts);
+Hájek 1971 (weighted mean).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from inegnum.data.types import SurveyCells
+from inegnum.errors import InputError
+from inegnum.estimators.spec import FACTORS
+
+__all__ = ["DirectRate", "Rows", "direct_rate", "encode", "equalise_phone", "evidence_rows"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Distinct rows of a model.
+
+    Attributes
+    ----------
+    codes : mapping of str to ndarray of shape (R,)
+        Level of each factor and of ``wave``; -1 where the factor has no effect.
+    y, n : ndarray of shape (R,)
+        Counts the likelihood uses.
+    w : ndarray of shape (R,)
+        Survey weight of the row, as the survey publishes it.
+    waves : tuple of int
+        What the codes of ``wave`` mean.
+    """
+
+    codes: Mapping[str, Ints]
+    y: Floats
+    n: Floats
+    w: Floats
+    waves: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DirectRate:
+    """A weighted rate and its design-based standard error.
+
+    Attributes
+    ----------
+    rate, se, deff : float
+        Deff is the variance over p(1 - p) / n.
+    n : float
+        Respondents.
+    """
+
+    rate: float
+    se: float
+    deff: float
+    n: float
+
+
+def direct_rate(table: pd.DataFrame) -> DirectRate:
+    """Return the Hájek rate of survey cells with its linearised standard error.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``n, w, wy, w2, w2y``.
+    """
+    n, w, wy, w2, w2y = (float(table[c].sum()) for c in ("n", "w", "wy", "w2", "w2y"))
+    if n < 2 or w <= 0:
+        raise InputError("a rate needs two respondents or more", where="cells", got=n)
+    p = wy / w
+    # sum w^2 (y - p)^2, from sums of cells because y is 0 or 1.
+    squares = w2y * (1 - 2 * p) + p**2 * w2
+    variance = squares / w**2 * n / (n - 1)
+    simple = p * (1 - p) / n
+    return DirectRate(p, float(np.sqrt(variance)), variance / simple if simple > 0 else 1.0, n)
+
+
+def encode(table: pd.DataFrame) -> dict[str, Ints]:
+    """Return the level of each model factor, row by row; -1 where the factor says nothing.
+
+    The census ages 12-14 and 15-17 are the survey's one class 12-17.
+    """
+    codes = {}
+    for factor, levels in FACTORS.items():
+        values = table[factor]
+        if factor == "age":
+            values = values.replace({"12-14": "12-17", "15-17": "12-17"})
+        silent = {"minor", "student"} if factor == "occupation" else {"minor", ""}
+        lookup = {level: i for i, level in enumerate(levels)} | dict.fromkeys(
+            silent - {*levels}, -1
+        )
+        found = values.map(lookup)
+        if found.isna().any():
+            raise InputError(
+                f"unknown level of {factor}",
+                where="survey cells",
+                got=", ".join(map(repr, values[found.isna()].unique()[:5])),
+                expected=", ".join(levels),
+            )
+        codes[factor] = np.asarray(found, dtype=np.int64)
+    return codes
+
+
+def evidence_rows(
+    cells: SurveyCells, *, counts: Literal["effective", "unweighted"], weights: Floats | None = None
+) -> Rows:
+    """Collapse survey cells to the distinct rows a model sees.
+
+    Parameters
+    ----------
+    cells : SurveyCells
+    counts : {"effective", "unweighted"}
+    weights : ndarray of shape (rows of the table,), optional
+        Survey weights before any equalisation, kept as `Rows.w`.
+    """
+    table = cells.table
+    waves = tuple(sorted(int(w) for w in table["wave"].unique()))
+    codes = encode(table)
+    codes["wave"] = np.searchsorted(waves, table["wave"].to_numpy()).astype(np.int64)
+    n, y = (table[c].to_numpy(dtype=np.float64) for c in ("n", "y"))
+    if counts == "effective":
+        n, y = _effective(table, codes["wave"], waves)
+    radix = {name: len(levels) + 1 for name, levels in FACTORS.items()} | {"wave": len(waves) + 1}
+    key = np.zeros(len(table), dtype=np.int64)
+    for name, base in radix.items():
+        key = key * base + codes[name] + 1
+    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    w = table["w"].to_numpy(dtype=np.float64) if weights is None else weights
+    y, n, w = (np.bincount(inverse, values) for values in (y, n, w))
+    return Rows({name: code[first] for name, code in codes.items()}, np.minimum(y, n), n, w, waves)
+
+
+def _effective(table: pd.DataFrame, wave: Ints, waves: tuple[int, ...]) -> tuple[Floats, Floats]:
+    w = table["w"].to_numpy(dtype=np.float64)
+    n = np.empty(len(table))
+    for k in range(len(waves)):
+        at = wave == k
+        deff = max(1.0, direct_rate(table[at]).deff)
+        n[at] = w[at] * table["n"].to_numpy()[at].sum() / w[at].sum() / deff
+    share = np.divide(table["wy"].to_numpy(dtype=np.float64), w, out=np.zeros_like(w), where=w > 0)
+    return n, n * share
+
+
+def equalise_phone(cells: SurveyCells) -> SurveyCells:
+    """Reweight so that phone interviews weigh the same in every urban size, within wave and age.
+
+    Where a wave, age and urban size holds one mode only, its weights are left alone: there is
+    nothing to draw the other mode from.
+    """
+    table = cells.table.copy()
+    phone = table["mode"].eq("phone").to_numpy()
+    keys = [table["wave"], table["age"]]
+    w = table["w"].to_numpy(dtype=np.float64)
+    held = pd.Series(np.where(phone, w, 0.0), index=table.index)
+
+    def share(by: list[pd.Series]) -> Floats:
+        totals = table["w"].groupby(by).transform("sum")
+        return np.asarray(held.groupby(by).transform("sum") / totals, dtype=np.float64)
+
+    overall, local = share(keys), share([*keys, table["urban"]])
+    mixed = (local > 0) & (local < 1)
+    factor = np.ones(len(table))
+    factor[mixed & phone] = (overall / np.where(local > 0, local, 1))[mixed & phone]
+    factor[mixed & ~phone] = ((1 - overall) / np.where(local < 1, 1 - local, 1))[mixed & ~phone]
+    for column, power in (("n", 1), ("y", 1), ("w", 1), ("wy", 1), ("w2", 2), ("w2y", 2)):
+        table[column] = table[column].to_numpy(dtype=np.float64) * factor**power
+    return SurveyCells(table, cells.indicator, cells.source)

@@ -1,0 +1,314 @@
+"""Multilevel regression and poststratification of a yes/no indicator.
+
+Model
+    logit p = intercept + wave + age (random walk) + sex + diploma + occupation + urban size +
+    region + age:diploma + age:sex + wave:age + wave:diploma + wave:urban, on effective counts;
+    area i adds delta_metropolis(i) + u_i, drawn from priors learned elsewhere; per draw, one logit
+    shift makes the national frame reproduce the national rate, itself drawn with the coefficients.
+Assumptions
+    Composition works alike everywhere up to the area deviations; the frame counts the same
+    categories as the survey up to a shift of level.
+Limits
+    Urban size is confounded with interview mode in the last waves: three readings of the gradient
+    share the draws (`ModeReadings`). The anchor fixes the level, not the slopes. Quota and online
+    selection are a label, not part of the interval.
+
+References
+----------
+    Gelman & Little 1997; Park, Gelman & Bafumi 2004, doi:10.1093/pan/mph024; Gao et al. 2021,
+    doi:10.1214/20-BA1223 (structured priors); Rosenman, McCartan & Olivella 2023,
+    doi:10.1017/pan.2022.31 (logit shift). R: ``rstanarm::stan_glmer`` + ``posterior_epred``.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import expit, logit
+from threadpoolctl import threadpool_limits
+
+from inegnum.data.types import Frame, Indicator, SurveyCells
+from inegnum.draws import Draws
+from inegnum.errors import BenchmarkError, InputError
+from inegnum.estimators.deviations import (
+    draw_deviations,
+    geographic_codes,
+    require_persons,
+    with_groups,
+)
+from inegnum.estimators.evidence import DirectRate, direct_rate
+from inegnum.estimators.readings import READINGS, Readings, pooled_waves
+from inegnum.estimators.spec import COMPONENTS, Component, ModelSpec
+from inegnum.estimators.terms import Coefficients
+from inegnum.numerics.poststratify import poststratify, recentring, shift_to
+from inegnum.provenance import Source, require_role
+
+__all__ = ["Diagnostics", "Fit", "fit"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostics:
+    """What a reader must know of a fit before using it.
+
+    Attributes
+    ----------
+    engine : str
+    khat : float
+        Worst tail shape of the importance ratios of the sds.
+    shift : float
+        Mean logit shift of the anchor.
+    shift_limit : float
+    notes : tuple of str
+        What was left out or replaced, and why.
+    sds : DataFrame
+        ``reading, term, mean, lower, upper`` of the learned sds, prior scale alongside.
+    """
+
+    engine: str
+    khat: float
+    shift: float
+    shift_limit: float
+    notes: tuple[str, ...]
+    sds: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Draws of the coefficients of one indicator, anchored, ready for any frame.
+
+    Attributes
+    ----------
+    spec : ModelSpec
+    indicator : Indicator
+    year : int
+        Wave the rates are about.
+    coefficients : Coefficients
+        S draws.
+    reading : ndarray of shape (S,)
+        Which of `READINGS` each draw follows.
+    national : ndarray of shape (S,)
+        National rate each draw was anchored to.
+    shift : ndarray of shape (S,)
+        Logit shift of each draw.
+    direct : DirectRate
+        National rate of the survey.
+    diagnostics : Diagnostics
+    sources : tuple of Source
+    """
+
+    spec: ModelSpec
+    indicator: Indicator
+    year: int
+    coefficients: Coefficients
+    reading: Ints
+    national: Floats
+    shift: Floats
+    direct: DirectRate
+    diagnostics: Diagnostics
+    sources: tuple[Source, ...]
+
+    def predict(
+        self,
+        frame: Frame,
+        *,
+        seed: int,
+        components: Collection[Component] = COMPONENTS,
+        groups: str | None = "epci",
+    ) -> Draws:
+        """Return joint draws of the rate of every area of `frame`, and of their groups.
+
+        Parameters
+        ----------
+        frame : Frame
+            Areas by profiles; areas that gave no respondent get a deviation drawn, not zero.
+        seed : int
+            Of area deviations and frame draws.
+        components : collection of {"sampling", "frame", "transport", "mode", "anchor"}
+            Sources of uncertainty kept; the others are held at their centre.
+        groups : str, optional
+            Column of the areas; each of its values is one more item, the sum of its areas in every
+            draw.
+
+        Returns
+        -------
+        Draws
+            Items: ``geo, level, indicator, universe, persons``.
+        """
+        counts, persons, items = self._joint(frame, seed, components, groups)
+        return Draws(counts / persons, items)
+
+    def predict_counts(
+        self,
+        frame: Frame,
+        *,
+        seed: int,
+        components: Collection[Component] = COMPONENTS,
+        groups: str | None = "epci",
+    ) -> Draws:
+        """Return joint draws of the persons with the characteristic, as `predict` does of rates."""
+        counts, _, items = self._joint(frame, seed, components, groups)
+        return Draws(counts, items)
+
+    def _joint(
+        self, frame: Frame, seed: int, components: Collection[Component], groups: str | None
+    ) -> tuple[Floats, Floats, pd.DataFrame]:
+        unknown = set(components) - set(COMPONENTS)
+        if unknown:
+            raise InputError(
+                "unknown component of uncertainty",
+                got=", ".join(sorted(unknown)),
+                expected=", ".join(COMPONENTS),
+            )
+        mask = frame.mask(self.indicator.universe)
+        require_persons(frame, self.indicator.universe)
+        part = self._parts(components)
+        rng = _generator(seed, "predict", self.indicator)
+        S = len(part.profile)
+        area = part.urban[:, geographic_codes(frame, "urban")]
+        area = area + part.region[:, geographic_codes(frame, "region")]
+        deviation, variance = draw_deviations(frame, self.spec.tau, S, rng)
+        if "transport" not in components:
+            deviation, variance = np.zeros_like(deviation), np.zeros(S)
+        N, which = frame.N[:, mask], None
+        if "frame" in components and frame.draws.size:
+            N, which = frame.draws[:, :, mask], np.arange(S, dtype=np.int64) % len(frame.draws)
+        profile = part.profile[:, mask]
+        # Evaluated at the areas' mean logit: they differ by less than the correction can see.
+        profile = profile + recentring(profile + area.mean(axis=1, keepdims=True), variance)
+        counts, persons = poststratify(profile, area + deviation, N, frame=which)
+        return with_groups(counts, persons, frame, groups, self.indicator)
+
+    def _parts(self, components: Collection[Component]) -> Coefficients:
+        """Return coefficients, shift included, with the switched-off components held."""
+        c, shift = self.coefficients, self.shift
+        keep = np.arange(len(shift))
+        if "mode" not in components:
+            pooled = np.flatnonzero(self.reading == 0)
+            if len(pooled) == 0:
+                raise InputError("no draw follows the pooled reading", where="mode")
+            keep = np.resize(pooled, len(shift))
+        profile, urban, region = c.profile[keep], c.urban[keep], c.region[keep]
+        shift = shift[keep]
+        if "anchor" not in components:
+            # Level uncertainty leaves with the national rate: to first order in the shift, every
+            # draw meets the same one.
+            centre = logit(self.direct.rate)
+            shift = shift - (logit(self.national[keep]) - centre)
+        if "sampling" not in components:
+            for r in np.unique(self.reading[keep]):
+                at = self.reading[keep] == r
+                for part in (profile, urban, region):
+                    part[at] = part[at].mean(axis=0)
+                shift[at] = shift[at].mean()
+        return Coefficients(profile + shift[:, None], urban, region)
+
+
+def fit(spec: ModelSpec, survey: SurveyCells, *, national: Frame, seed: int) -> Fit:
+    """Fit the model of one indicator and anchor it to the national rate.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    survey : SurveyCells
+        Cells of one indicator, waves not asked for are ignored.
+    national : Frame
+        Persons of France by urban size (and region), in the same profiles.
+    seed : int
+
+    Raises
+    ------
+    IsolationError
+        A source kept for validation was offered.
+    BenchmarkError
+        The anchor needs more than its limit.
+    ConvergenceError
+        The engine did not converge.
+    """
+    require_role([survey.source], "fit", where=f"fit of {survey.indicator.code}")
+    # Matrices of a hundred rows: more threads than one only wait for each other.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _fit(spec, survey, national, seed)
+
+
+def _fit(spec: ModelSpec, survey: SurveyCells, national: Frame, seed: int) -> Fit:
+    rng = _generator(seed, "fit", survey.indicator)
+    notes: list[str] = []
+    pooled, year = pooled_waves(spec, survey, notes)
+    direct = direct_rate(survey.waves(year).table)
+    readings = Readings(spec, survey, pooled, year, rng)
+    weights = readings.weights(notes)
+    which = np.repeat(
+        np.arange(3), np.diff(np.round(np.cumsum([0, *weights]) * spec.draws)).astype(int)
+    )
+    parts, levels, sds, khats = [], [], [], []
+    for r in np.unique(which):
+        found, part = readings.draw(READINGS[r], int((which == r).sum()))
+        parts.append(part)
+        levels.append(found.level(year, direct.rate))
+        sds.append(found.summary().assign(reading=READINGS[r]))
+        khats.append(found.khat)
+    joined = Coefficients(
+        np.concatenate([p.profile for p in parts]),
+        np.concatenate([p.urban for p in parts]),
+        np.concatenate([p.region for p in parts]),
+    )
+    target = expit(logit(direct.rate) + np.concatenate(levels))
+    shift = _anchor(spec, joined, national, survey.indicator, target)
+    diagnostics = Diagnostics(
+        spec.engine,
+        max(khats),
+        float(shift.mean()),
+        spec.anchor.limit,
+        tuple(notes),
+        pd.concat(sds, ignore_index=True),
+    )
+    order = rng.permutation(spec.draws)
+    return Fit(
+        spec,
+        survey.indicator,
+        year,
+        Coefficients(joined.profile[order], joined.urban[order], joined.region[order]),
+        which[order],
+        target[order],
+        shift[order],
+        direct,
+        diagnostics,
+        (survey.source, *national.sources),
+    )
+
+
+def _generator(seed: int, purpose: str, indicator: Indicator) -> np.random.Generator:
+    """Return a generator of its own for each purpose and indicator.
+
+    With the bare seed every indicator would meet the same area deviations.
+    """
+    return np.random.default_rng([seed, zlib.crc32(f"{purpose} {indicator.code}".encode())])
+
+
+def _anchor(
+    spec: ModelSpec, part: Coefficients, national: Frame, indicator: Indicator, target: Floats
+) -> Floats:
+    """Return the logit shift of each draw, or refuse to apply it."""
+    if spec.anchor.to == "none":
+        return np.zeros(len(target))
+    mask = national.mask(indicator.universe)
+    area = part.urban[:, geographic_codes(national, "urban")]
+    area = area + part.region[:, geographic_codes(national, "region")]
+    shift = shift_to(part.profile[:, mask], area, national.N[:, mask], target=target)
+    if abs(shift.mean()) > spec.anchor.limit:
+        raise BenchmarkError(
+            "the national frame is too far from the national rate to be anchored",
+            where=indicator.code,
+            got=f"a logit shift of {shift.mean():+.2f}",
+            expected=f"at most {spec.anchor.limit:g} either way",
+            hint="compare the categories of survey and census: a shift this large is not a level",
+        )
+    return shift

@@ -1,0 +1,126 @@
+"""Three readings of the urban gradient, for one indicator.
+
+Telephone interviews, aimed at people far from digital, weigh more in rural communes than in large
+agglomerations: the gradient of the last waves mixes place and mode. Pooled: as estimated, wave
+deviations shrunk, prior from the earlier face-to-face waves. Held: personal effects of the pooled
+fit, gradient of the earlier waves (a cut: the last wave does not correct it). Equalised: refitted
+once phone interviews weigh the same in every urban size, within wave and age; overcorrects as far
+as rural people are really farther from digital.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from inegnum.data.types import SurveyCells
+from inegnum.errors import InputError
+from inegnum.estimators.engine import Drawn, Estimated, estimate
+from inegnum.estimators.evidence import Rows, equalise_phone, evidence_rows
+from inegnum.estimators.spec import ModelSpec
+from inegnum.estimators.terms import Coefficients, GradientPrior, blocks, coefficients
+from inegnum.numerics.laplace import integrate
+from inegnum.numerics.latent import build_design
+
+__all__ = ["READINGS", "Reading", "Readings", "pooled_waves"]
+
+Floats = npt.NDArray[np.float64]
+Reading = Literal["pooled", "held", "equalised"]
+READINGS: Final[tuple[Reading, ...]] = ("pooled", "held", "equalised")
+
+
+def pooled_waves(spec: ModelSpec, survey: SurveyCells, notes: list[str]) -> tuple[SurveyCells, int]:
+    """Return the cells of the waves pooled and the wave the rates are about."""
+    found = set(survey.table["wave"].unique())
+    waves = [wave for wave in spec.waves if wave in found]
+    if not waves:
+        raise InputError(
+            "no wave of the model measures this indicator",
+            where=survey.indicator.code,
+            got=f"waves {sorted(found)}",
+            expected=f"one of {spec.waves}",
+        )
+    year = spec.year if spec.year in waves else max(waves)
+    if year != spec.year:
+        notes.append(f"rates are about {year}: the indicator was not measured in {spec.year}")
+    absent = [wave for wave in spec.waves if wave not in found]
+    if absent:
+        notes.append(f"not measured in {', '.join(map(str, absent))}: {waves} used")
+    return survey.waves(*waves), year
+
+
+class Readings:
+    """The three readings of the urban gradient, each fitted when first drawn."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        survey: SurveyCells,
+        pooled: SurveyCells,
+        year: int,
+        rng: np.random.Generator,
+    ) -> None:
+        self.spec, self.survey, self.pooled, self.year, self.rng = spec, survey, pooled, year, rng
+        found = {int(w) for w in survey.table["wave"].unique()}
+        self.history = tuple(w for w in spec.history if w in found and w < year)
+        self.earlier = tuple(sorted(w for w in {*self.history, *spec.waves} & found if w < year))
+        self.urban = any(t.factors == "urban" for t in spec.terms)
+        self.gradient = self._gradient(self.history)
+        self.fitted: dict[bool, Estimated] = {}
+
+    def weights(self, notes: list[str]) -> tuple[float, float, float]:
+        """Return the share of each reading, giving to the pooled one what another cannot take."""
+        mode = self.spec.mode
+        held, equalised = mode.held, mode.equalised
+        if held and not (self.urban and self.earlier):
+            notes.append("no earlier wave to hold the urban gradient at: that reading is pooled")
+            held = 0.0
+        if equalised and not self.pooled.table["mode"].eq("phone").any():
+            notes.append("no phone interview to equalise: that reading is pooled")
+            equalised = 0.0
+        return 1 - held - equalised, held, equalised
+
+    def draw(self, reading: Reading, S: int) -> tuple[Drawn, Coefficients]:
+        """Return S draws of the effects under one reading, and their coefficients."""
+        found = self._estimated(reading == "equalised").draw(S, self.rng)
+        part = coefficients(found.effects, self.spec, found.rows, wave=self.year)
+        if reading == "held":
+            gradient = self._gradient(self.earlier)
+            if gradient is None:
+                raise InputError("no earlier wave to hold the gradient at", where="mode, held")
+            part = replace(part, urban=self._levelled(gradient.draw(S, self.rng), part, found.rows))
+        return found, part
+
+    def _estimated(self, equalised: bool) -> Estimated:
+        """Fit once with the cells as they are (pooled, held) and once equalised."""
+        if equalised not in self.fitted:
+            cells = equalise_phone(self.pooled) if equalised else self.pooled
+            weights = self.pooled.table["w"].to_numpy(dtype=np.float64)
+            rows = evidence_rows(cells, counts=self.spec.counts, weights=weights)
+            self.fitted[equalised] = estimate(self.spec, rows, rng=self.rng, gradient=self.gradient)
+        return self.fitted[equalised]
+
+    def _levelled(self, urban: Floats, part: Coefficients, rows: Rows) -> Floats:
+        """Give a foreign gradient the mean level of the fit's own: only its slope is taken."""
+        at = rows.codes["wave"] == rows.waves.index(self.year)
+        share = np.bincount(rows.codes["urban"][at], rows.w[at], part.urban.shape[1])
+        return np.asarray(urban + ((part.urban - urban) @ (share / share.sum()))[:, None])
+
+    def _gradient(self, waves: tuple[int, ...]) -> GradientPrior | None:
+        """Return the urban gradient of some waves, estimated by the same model without region."""
+        if not waves or not self.urban:
+            return None
+        spec = replace(self.spec, terms=self.spec.without("region"))
+        rows = evidence_rows(self.survey.waves(*waves), counts=spec.counts)
+        design = build_design(rows.y, rows.n, blocks(spec, rows))
+        # A mean and a covariance are all that is kept: the plain nested Laplace is enough.
+        posterior = integrate(design, rng=self.rng, points=16, correct=False)
+        place = design.slices[[term.name for term in design.terms].index("urban")]
+        mean, covariance = posterior.mean()[place], posterior.covariance()[place, place]
+        # The level of a gradient belongs to the intercept: contrasts only, and a small variance of
+        # the level to keep the prior proper.
+        contrast = np.eye(len(mean)) - 1 / len(mean)
+        return GradientPrior(contrast @ mean, contrast @ covariance @ contrast + 0.01, waves)

@@ -1,0 +1,305 @@
+"""What a multilevel model is made of, apart from how it is computed.
+
+A `ModelSpec` is the same object whatever the engine; a study file writes it in TOML. Every default
+was fixed on design grounds before any estimate was looked at (see ``docs/decisions``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from inegnum.data.codebook import AGE, DIPLOMA, OCCUPATION, REGION, SEX, URBAN
+from inegnum.errors import StudyError, nearest
+
+__all__ = [
+    "COMPONENTS",
+    "FACTORS",
+    "Anchor",
+    "ModeReadings",
+    "ModelSpec",
+    "Tau",
+    "TermSpec",
+    "parse_spec",
+]
+
+# Levels as the model sees them. People under 18 are known by their age only (their diploma and
+# occupation say the same thing again), students by their diploma class only: a level left out here
+# has no effect of its own in that factor.
+FACTORS: Final[dict[str, tuple[str, ...]]] = {
+    "age": ("12-17", *AGE.levels[2:]),
+    "sex": SEX.levels,
+    "diploma": DIPLOMA.levels[1:],
+    "occupation": OCCUPATION.levels[2:],
+    "urban": URBAN.levels,
+    "region": REGION.levels,
+}
+_PERSONAL: Final = ("age", "sex", "diploma", "occupation")
+
+Component = Literal["sampling", "frame", "transport", "mode", "anchor"]
+COMPONENTS: Final[tuple[Component, ...]] = ("sampling", "frame", "transport", "mode", "anchor")
+
+
+@dataclass(frozen=True, slots=True)
+class TermSpec:
+    """A block of effects.
+
+    Attributes
+    ----------
+    factors : str
+        One factor, or two joined by a colon (``"age:diploma"``, ``"wave:urban"``).
+    scale : float
+        Scale of the half-normal prior of the sd (logit), or the sd itself when not `learned`.
+    structure : {"iid", "rw", "ar1"}
+        Prior dependence between neighbouring levels.
+    learned : bool
+        Whether the sd is estimated.
+    """
+
+    factors: str
+    scale: float
+    structure: Literal["iid", "rw", "ar1"] = "iid"
+    learned: bool = True
+
+    def __post_init__(self) -> None:
+        parts = self.factors.split(":")
+        allowed = [*FACTORS, "wave"]
+        for part in parts:
+            if part not in allowed:
+                raise StudyError(
+                    "unknown factor in a model term",
+                    where=f"terms, {self.factors}",
+                    got=part,
+                    expected=", ".join(allowed),
+                    hint=nearest(part, allowed),
+                )
+        geographic = [part for part in parts if part in ("urban", "region")]
+        if len(parts) > 2 or len(set(parts)) != len(parts):
+            raise StudyError(
+                "a term has one factor, or two different ones",
+                where="terms",
+                got=self.factors,
+                expected="for instance age:diploma",
+            )
+        if geographic and len(parts) == 2 and "wave" not in parts:
+            raise StudyError(
+                "a term may not cross a personal factor with a geographic one",
+                where="terms",
+                got=self.factors,
+                expected="terms within persons, within geography, or by wave",
+                hint="age x urban size is confounded with interview mode in the survey",
+            )
+        if self.structure != "iid" and len(parts) == 2:
+            raise StudyError(
+                "an ordered structure applies to one factor",
+                where=f"terms, {self.factors}",
+                got=self.structure,
+                expected="iid",
+            )
+        if not 0 < self.scale < 10:
+            raise StudyError(
+                "a prior scale is a positive number of logits",
+                where=f"terms, {self.factors}",
+                got=self.scale,
+                expected="between 0 and 10",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Tau:
+    """Prior of the sd of area deviations, learned on other data.
+
+    Attributes
+    ----------
+    metro : float
+        Deviation shared by the communes of a metropolis.
+    commune : float
+        Deviation of a commune given its metropolis.
+    iris : float
+        Deviation of an IRIS given its commune.
+    log_sd : float
+        Sd of log(tau) around these medians.
+    factor : float
+        Multiplies all three (0.5 and 2 are the published sensitivities).
+    origin : str
+        Where the medians come from.
+    """
+
+    metro: float = 0.20
+    commune: float = 0.18
+    iris: float = 0.22
+    log_sd: float = 0.25
+    factor: float = 1.0
+    origin: str = (
+        "census pseudo-targets of 5,323 communes: metropolis 0.20, commune 0.27 in all, IRIS 0.35"
+        " in all (extrapolated); socio-economic, not digital; compatible with the regions of the"
+        " Baromètre, which do not identify it"
+    )
+
+    def __post_init__(self) -> None:
+        if min(self.metro, self.commune, self.iris, self.log_sd) < 0 or self.factor <= 0:
+            raise StudyError("sds of area deviations cannot be negative", where="tau", got=self)
+
+
+@dataclass(frozen=True, slots=True)
+class ModeReadings:
+    """How much of the posterior goes to each reading of the urban gradient.
+
+    Telephone interviews, aimed at people far from digital, are unevenly spread over urban sizes;
+    the gradient of the last wave mixes the two. The published interval is a mixture.
+
+    Attributes
+    ----------
+    pooled : float
+        The gradient as pooled over waves, wave deviations shrunk.
+    held : float
+        The gradient held at its value in the earlier waves.
+    equalised : float
+        The gradient once phone interviews weigh the same in every urban size, within age.
+    """
+
+    pooled: float = 0.5
+    held: float = 0.25
+    equalised: float = 0.25
+
+    def __post_init__(self) -> None:
+        parts = (self.pooled, self.held, self.equalised)
+        if min(parts) < 0 or abs(sum(parts) - 1) > 1e-9:
+            raise StudyError(
+                "weights of the mode readings must be shares",
+                where="mode",
+                got=parts,
+                expected="three numbers of sum 1",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """What the national frame must reproduce.
+
+    Attributes
+    ----------
+    to : {"survey", "none"}
+        The survey's own national rate, drawn jointly with the coefficients, or nothing.
+    limit : float
+        Logit shift beyond which the anchor is refused.
+    """
+
+    to: Literal["survey", "none"] = "survey"
+    limit: float = 0.3
+
+    def __post_init__(self) -> None:
+        if not 0 < self.limit <= 1:
+            raise StudyError(
+                "the limit of the anchor is a logit shift",
+                where="anchor, limit",
+                got=self.limit,
+                expected="between 0 and 1",
+            )
+
+
+_TERMS: Final = (
+    TermSpec("wave", 1.0, learned=False),
+    TermSpec("age", 1.0, "rw"),
+    TermSpec("sex", 0.5, learned=False),
+    TermSpec("diploma", 1.0),
+    TermSpec("occupation", 0.5),
+    TermSpec("urban", 0.5),
+    TermSpec("region", 0.3),
+    TermSpec("age:diploma", 0.3),
+    TermSpec("age:sex", 0.3),
+    TermSpec("wave:age", 0.3),
+    TermSpec("wave:diploma", 0.3),
+    TermSpec("wave:urban", 0.3),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A multilevel logit of an indicator.
+
+    Attributes
+    ----------
+    year : int
+        Wave the rates are about.
+    waves : tuple of int
+        Waves pooled, `year` among them.
+    history : tuple of int
+        Earlier waves that inform the urban gradient only (empty: none).
+    terms : tuple of TermSpec
+    intercept : float
+        Prior sd of the intercept.
+    counts : {"effective", "unweighted"}
+        Effective counts by the indicator's design effect, or raw counts with the weighting
+        variables in the model.
+    tau : Tau
+    mode : ModeReadings
+    anchor : Anchor
+    engine : {"laplace", "nuts"}
+    draws : int
+        Joint draws given out.
+    points : int
+        Support points of the sds (laplace).
+    """
+
+    year: int = 2022
+    waves: tuple[int, ...] = (2020, 2022)
+    history: tuple[int, ...] = (2016, 2017, 2018, 2019)
+    terms: tuple[TermSpec, ...] = _TERMS
+    intercept: float = 1.5
+    counts: Literal["effective", "unweighted"] = "effective"
+    tau: Tau = field(default_factory=Tau)
+    mode: ModeReadings = field(default_factory=ModeReadings)
+    anchor: Anchor = field(default_factory=Anchor)
+    engine: Literal["laplace", "nuts"] = "laplace"
+    draws: int = 2000
+    points: int = 32
+
+    def __post_init__(self) -> None:
+        names = [term.factors for term in self.terms]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise StudyError("a term stands twice", where="terms", got=", ".join(sorted(twice)))
+        if not any(set(name.split(":")) & set(_PERSONAL) for name in names):
+            raise StudyError("the model has no personal factor", where="terms", got=names)
+        if self.year not in self.waves:
+            raise StudyError(
+                "the year is not among the waves",
+                where="waves",
+                got=self.waves,
+                expected=f"{self.year} among them",
+            )
+        if set(self.history) & set(self.waves):
+            raise StudyError(
+                "a wave is evidence once",
+                where="history",
+                got=sorted(set(self.history) & set(self.waves)),
+                expected="waves that are not pooled already",
+            )
+        if not 200 <= self.draws <= 100_000:
+            raise StudyError("too few or too many draws", where="draws", got=self.draws)
+        if not 16 <= self.points <= 2000:
+            raise StudyError("too few or too many support points", where="points", got=self.points)
+
+    def without(self, *factors: str) -> tuple[TermSpec, ...]:
+        """Return the terms in which none of these factors stands."""
+        return tuple(t for t in self.terms if not set(t.factors.split(":")) & set(factors))
+
+
+def parse_spec(table: Mapping[str, Any], *, where: str = "model") -> ModelSpec:
+    """Read a `ModelSpec` from the ``[model]`` table of a study file.
+
+    Raises
+    ------
+    InputError
+        A key is unknown, or a value cannot be used.
+
+    Examples
+    --------
+    >>> parse_spec({"year": 2022, "waves": [2022], "tau": {"factor": 2.0}}).tau.factor
+    2.0
+    """
+    from inegnum.data.strict import into
+
+    return into(ModelSpec, table, where=where)

@@ -1,0 +1,152 @@
+"""From a model specification to the blocks of a latent Gaussian, and back to coefficients.
+
+The engine sees blocks of effects; prediction sees, for one wave, a logit by profile (intercept
+included), a logit by urban size and a logit by region. Both engines meet here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from inegnum.data.codebook import profiles
+from inegnum.estimators.evidence import Rows, encode
+from inegnum.estimators.spec import FACTORS, ModelSpec, TermSpec
+from inegnum.numerics.gmrf import ar1_covariance, random_walk_covariance
+from inegnum.numerics.latent import Term
+
+__all__ = ["AR1_RHO", "Coefficients", "GradientPrior", "blocks", "coefficients", "used_terms"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+AR1_RHO = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class GradientPrior:
+    """The urban gradient as earlier waves leave it.
+
+    Attributes
+    ----------
+    mean : ndarray of shape (U,)
+    covariance : ndarray of shape (U, U)
+    waves : tuple of int
+    """
+
+    mean: Floats
+    covariance: Floats
+    waves: tuple[int, ...]
+
+    def draw(self, S: int, rng: np.random.Generator) -> Floats:
+        """Return draws of the gradient, shape (S, U)."""
+        return np.asarray(rng.multivariate_normal(self.mean, self.covariance, S, method="eigh"))
+
+
+@dataclass(frozen=True, slots=True)
+class Coefficients:
+    """Draws of the linear predictor of one wave, in the parts prediction needs.
+
+    Attributes
+    ----------
+    profile : ndarray of shape (S, K)
+        Intercept, wave and personal effects of each profile of the codebook.
+    urban : ndarray of shape (S, 5)
+    region : ndarray of shape (S, 13)
+    """
+
+    profile: Floats
+    urban: Floats
+    region: Floats
+
+
+def used_terms(spec: ModelSpec, rows: Rows) -> tuple[TermSpec, ...]:
+    """Return the terms that the evidence can inform: no wave term when there is one wave."""
+    one_wave = len(rows.waves) == 1
+    known = [t for t in spec.terms if not (one_wave and "wave" in t.factors.split(":"))]
+    return tuple(
+        t for t in known if not (t.factors == "region" and (rows.codes["region"] < 0).all())
+    )
+
+
+def _sizes(waves: int) -> dict[str, int]:
+    return {name: len(levels) for name, levels in FACTORS.items()} | {"wave": waves}
+
+
+def _index(term: TermSpec, codes: Mapping[str, Ints], sizes: Mapping[str, int]) -> Ints:
+    """Return the level of a term by row; -1 as soon as one of its factors is silent."""
+    parts = term.factors.split(":")
+    index = codes[parts[0]]
+    for part in parts[1:]:
+        other = codes[part]
+        index = np.where((index < 0) | (other < 0), -1, index * sizes[part] + other)
+    return index
+
+
+def _covariance(term: TermSpec, size: int) -> Floats:
+    if term.structure == "rw":
+        return random_walk_covariance(size)
+    if term.structure == "ar1":
+        return ar1_covariance(size, AR1_RHO)
+    return np.empty((0, 0))
+
+
+def blocks(
+    spec: ModelSpec, rows: Rows, *, gradient: GradientPrior | None = None
+) -> tuple[Term, ...]:
+    """Return the intercept and every term of the model as blocks of effects.
+
+    With a `gradient`, the urban block takes it as its prior instead of a learned sd.
+    """
+    sizes = _sizes(len(rows.waves))
+    R = len(rows.y)
+    out = [Term("intercept", np.zeros(R, dtype=np.int64), 1, spec.intercept, learned=False)]
+    for term in used_terms(spec, rows):
+        size = int(np.prod([sizes[part] for part in term.factors.split(":")]))
+        index = _index(term, rows.codes, sizes)
+        if term.factors == "urban" and gradient is not None:
+            out.append(Term("urban", index, size, 1.0, False, gradient.covariance, gradient.mean))
+            continue
+        covariance = _covariance(term, size)
+        out.append(Term(term.factors, index, size, term.scale, term.learned, covariance))
+    return tuple(out)
+
+
+def coefficients(effects: Floats, spec: ModelSpec, rows: Rows, *, wave: int) -> Coefficients:
+    """Add the effects of one wave up to profiles, urban sizes and regions.
+
+    Parameters
+    ----------
+    effects : ndarray of shape (S, P)
+        Draws in the order of `blocks`.
+    """
+    at = rows.waves.index(wave)
+    sizes = _sizes(len(rows.waves))
+    table = profiles()
+    persons = encode(table.assign(urban="", region=""))
+    persons["wave"] = np.full(len(table), at, dtype=np.int64)
+    S = len(effects)
+    profile = np.repeat(effects[:, :1], len(table), axis=1)
+    parts = {name: np.zeros((S, sizes[name])) for name in ("urban", "region")}
+    start = 1
+    for term in used_terms(spec, rows):
+        names = term.factors.split(":")
+        size = int(np.prod([sizes[part] for part in names]))
+        block = effects[:, start : start + size]
+        start += size
+        place = next((name for name in ("urban", "region") if name in names), None)
+        if place is None:
+            _add(profile, block, _index(term, persons, sizes))
+        else:
+            levels = np.arange(sizes[place])
+            codes = {place: levels, "wave": np.full(len(levels), at)}
+            _add(parts[place], block, _index(term, codes, sizes))
+    return Coefficients(profile, parts["urban"], parts["region"])
+
+
+def _add(out: Floats, block: Floats, index: Ints) -> None:
+    has = index >= 0
+    out[:, has] += block[:, index[has]]

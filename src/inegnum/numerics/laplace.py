@@ -1,0 +1,326 @@
+"""Nested Laplace: posterior of a latent Gaussian logit, integrated over its sds.
+
+Model
+    `latent.Design`; every learned sd has a half-normal prior. The posterior is a mixture, over
+    support points of the sds, of the effects' conditional posteriors.
+Method
+    1. The likelihood is replaced by its quadratic expansion at a central mode; under it every sd
+       has a one-dimensional conditional density in closed form (an eigenproblem of the block), so a
+       Gibbs sampler on grids travels the sds quickly.
+    2. At M points of that chain the exact Laplace marginal is computed; the ratio of the two is an
+       importance weight, which stays near 1 because the proposal is already nearly right. From a
+       fixed Gaussian importance sampling collapses at seven sds; here k-hat shows it does not.
+    3. At each point the mode is moved to the posterior mean (the expected score under the
+       approximation is set to zero, its curvature averaged likewise) and draws carry the
+       third-order skewness of every linear combination.
+Assumptions
+    Effects are informed by enough rows, or by their prior, for their conditional posterior to be
+    unimodal (it is log-concave) and mildly skewed.
+Limits
+    Judged against long NUTS runs in ``tests/golden``; complete separation leans on the prior.
+
+References
+----------
+    Rue, Martino & Chopin 2009, doi:10.1111/j.1467-9868.2008.00700.x; Opper & Archambeau 2009,
+    doi:10.1162/neco.2008.08-07-592; van Niekerk & Rue 2024, JMLR 25(62) (mean correction);
+    Vehtari et al. 2024, JMLR 25(72) (k-hat). R: ``INLA::inla(family = "binomial")``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit, roots_hermitenorm
+
+from inegnum.errors import ConvergenceError
+from inegnum.numerics import dense
+from inegnum.numerics.latent import Conditional, Design, conditional_mode
+from inegnum.numerics.psis import smooth_weights
+
+__all__ = ["Posterior", "integrate"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+GRID: Final = np.exp(np.linspace(np.log(0.005), np.log(4.0), 56))  # sds, in prior scales
+_STEP: Final = float(np.log(GRID[1] / GRID[0]))
+_NODES, _WEIGHTS = roots_hermitenorm(5)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """The effects given one set of sds, corrected.
+
+    Attributes
+    ----------
+    mean : ndarray of shape (P,)
+        Posterior mean.
+    factor : ndarray of shape (P, P)
+        Lower Cholesky factor of the posterior precision.
+    third : ndarray of shape (R,)
+        Third derivative of the log-likelihood by row, averaged over the posterior.
+    variances : ndarray of shape (R,)
+        Posterior variance of the linear predictor of each row.
+    """
+
+    mean: Floats
+    factor: Floats
+    third: Floats
+    variances: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Posterior:
+    """A mixture over support points of the sds.
+
+    Attributes
+    ----------
+    design : Design
+    sds : ndarray of shape (M, T)
+        Support points; fixed sds are constant.
+    weights : ndarray of shape (M,)
+        Probability of each support point.
+    supports : tuple of Support
+    khat : float
+        Tail shape of the importance ratios of the sds.
+    ess : float
+        Effective number of support points.
+    """
+
+    design: Design
+    sds: Floats
+    weights: Floats
+    supports: tuple[Support, ...]
+    khat: float
+    ess: float
+
+    def mean(self) -> Floats:
+        """Return the posterior mean of the effects, shape (P,)."""
+        return np.asarray(self.weights @ np.stack([s.mean for s in self.supports]))
+
+    def covariance(self) -> Floats:
+        """Return the posterior covariance of the effects, shape (P, P)."""
+        centre = self.mean()
+        total = np.zeros((len(centre), len(centre)))
+        for weight, support in zip(self.weights, self.supports, strict=True):
+            off = support.mean - centre
+            total += weight * (dense.inverse(support.factor) + np.outer(off, off))
+        return total
+
+    def draw(self, S: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        """Draw effects (S, P) and sds (S, T) independently from the posterior."""
+        # Systematic resampling: every support point is drawn as often as its weight says, within 1.
+        positions = (rng.random() + np.arange(S)) / S
+        which = np.minimum(
+            np.searchsorted(np.cumsum(self.weights), positions), len(self.weights) - 1
+        )
+        z = rng.standard_normal((S, self.design.size))
+        effects = np.empty((S, self.design.size))
+        for m in np.unique(which):
+            at = which == m
+            effects[at] = _draw_support(self.design, self.supports[m], z[at])
+        order = rng.permutation(S)
+        return effects[order], self.sds[which[order]]
+
+
+def _draw_support(design: Design, support: Support, z: Floats) -> Floats:
+    """Turn normal draws z (S, P) into draws with the support's mean, covariance and skewness.
+
+    With u ~ N(0, C), the third cumulant of the posterior is K_abc = sum_r t_r (Cx_r)_a (Cx_r)_b
+    (Cx_r)_c, t being the third derivative of the log-likelihood; u + C X'(t * ((Xu)^2 - var)) / 6
+    has that third cumulant and mean zero.
+    """
+    u = dense.solve_upper(support.factor, z.T)
+    rows = design.X @ u
+    rows *= rows
+    rows -= support.variances[:, None]
+    rows *= support.third[:, None] / 6
+    return np.asarray(support.mean + (u + dense.solve(support.factor, design.X.T @ rows)).T)
+
+
+def integrate(
+    design: Design, *, rng: np.random.Generator, points: int = 64, correct: bool = True
+) -> Posterior:
+    """Return the posterior of the effects and sds.
+
+    Parameters
+    ----------
+    design : Design
+    rng : numpy Generator
+    points : int
+        Support points of the sds; 1 keeps their central value (empirical Bayes).
+    correct : bool
+        Move modes to means and average curvatures (step 3); without it the plain nested Laplace.
+
+    Raises
+    ------
+    ConvergenceError
+        The conditional mode is not reached, or the support points do not represent the sds
+        (k-hat above 0.7).
+    """
+    sds = np.array([t.scale * (0.5 if t.learned else 1.0) for t in design.terms])
+    conditional = conditional_mode(design, sds)
+    learned = [k for k, term in enumerate(design.terms) if term.learned]
+    if not learned or points == 1:
+        if learned:
+            sds, conditional = _centre(design, sds, conditional, learned, rng)
+        support = _corrected(design, conditional, sds, correct)
+        return Posterior(design, sds[None, :], np.ones(1), (support,), -np.inf, 1.0)
+    sds, conditional = _centre(design, sds, conditional, learned, rng)
+    chain = _Surrogate(design, conditional).sweeps(sds, points + 5, learned, rng)[5:]
+    surrogate = _Surrogate(design, conditional)
+    conditionals, ratios = [], np.empty(points)
+    for m, theta in enumerate(chain):
+        mode, value = surrogate.solve(theta)
+        found = conditional_mode(design, theta, start=mode)
+        conditionals.append(found)
+        ratios[m] = found.log_marginal - value
+    smoothed = smooth_weights(ratios)
+    if smoothed.khat > 0.7 and smoothed.ess < points / 4:
+        raise ConvergenceError(
+            "the sds of the effects are not represented by their support points",
+            where=", ".join(design.terms[k].name for k in learned),
+            got=f"k-hat {smoothed.khat:.2f}, {smoothed.ess:.0f} effective points of {points}",
+            expected="k-hat at most 0.7",
+            hint="raise the number of points, tighten the prior scales, or use engine = 'nuts'",
+        )
+    supports = tuple(
+        _corrected(design, c, theta, correct) for c, theta in zip(conditionals, chain, strict=True)
+    )
+    return Posterior(
+        design, chain, np.exp(smoothed.log_weights), supports, smoothed.khat, smoothed.ess
+    )
+
+
+def _centre(
+    design: Design,
+    sds: Floats,
+    conditional: Conditional,
+    learned: list[int],
+    rng: np.random.Generator,
+) -> tuple[Floats, Conditional]:
+    """Move the expansion to the typical sds: two rounds of a short chain and its geometric mean."""
+    for length in (8, 16):
+        chain = _Surrogate(design, conditional).sweeps(sds, length, learned, rng)
+        sds = np.exp(np.log(chain[length // 4 :]).mean(axis=0))
+        conditional = conditional_mode(design, sds, start=conditional.mode)
+    return sds, conditional
+
+
+class _Surrogate:
+    """The likelihood as a Gaussian in the effects: precision H, information h (P,)."""
+
+    def __init__(self, design: Design, at: Conditional) -> None:
+        eta = design.X @ at.mode + design.offset
+        p = expit(eta)
+        self.design = design
+        self.H = design.gram(design.n * p * (1 - p))
+        self.h = self.H @ at.mode + design.X.T @ (design.y - design.n * p)
+
+    def solve(self, sds: Floats) -> tuple[Floats, float]:
+        """Return the mode of the effects and log p(y | sds) under the surrogate."""
+        Q, q = self.design.prior(sds)
+        L = dense.factor(self.H + Q)
+        half = dense.solve_lower(L, self.h + q)
+        value = 0.5 * float(half @ half) - float(np.log(np.diag(L)).sum())
+        for term, sd in zip(self.design.terms, sds, strict=True):
+            value -= term.size * float(np.log(sd))
+        return dense.solve_upper(L, half), value
+
+    def sweeps(
+        self, sds: Floats, count: int, learned: list[int], rng: np.random.Generator
+    ) -> Floats:
+        """Return `count` Gibbs sweeps over the learned sds, shape (count, T)."""
+        design = self.design
+        roots = {k: np.linalg.cholesky(design.precisions[k]) for k in learned}
+        sds = sds.copy()
+        chain = np.empty((count, len(sds)))
+        for i in range(count):
+            if i % 10 == 0:  # low-rank updates drift slowly: start again from the factors
+                Q, q = design.prior(sds)
+                C = dense.inverse(dense.factor(self.H + Q))
+                mean = C @ (self.h + q)
+            for k in learned:
+                place, root = design.slices[k], roots[k]
+                block = root.T @ C[place, place] @ root
+                scaled = root.T @ mean[place]
+                sds[k], changed = _draw_sd(block, scaled, sds[k], design.terms[k].scale, rng)
+                # Woodbury, in the block's own eigenbasis: C loses or gains precision along it.
+                values, vectors = changed
+                reach = C[:, place] @ (root @ vectors)
+                gain = values / (1 + values * np.einsum("ij,ij->j", vectors, block @ vectors))
+                mean = mean - reach @ (gain * (vectors.T @ scaled))
+                C = C - (reach * gain) @ reach.T
+            chain[i] = sds
+        return chain
+
+
+def _draw_sd(
+    block: Floats, scaled: Floats, sd: float, scale: float, rng: np.random.Generator
+) -> tuple[float, tuple[Floats, Floats]]:
+    """Draw one sd given the others.
+
+    Parameters
+    ----------
+    block : ndarray of shape (K, K)
+        Posterior covariance of the block in coordinates where its prior is N(0, sd^2 I).
+    scaled : ndarray of shape (K,)
+        Its posterior mean there.
+
+    Returns
+    -------
+    float
+        The new sd.
+    tuple
+        Change of prior precision along each eigenvector (K,), and the eigenvectors (K, K).
+    """
+    c, V = np.linalg.eigh(block)
+    tau = 1 / sd**2
+    # Precision of the block from everything but its own prior; rounding can leave it below zero.
+    rest = np.maximum(1 / c - tau, 0.0)
+    information = ((V.T @ scaled) / c) ** 2
+    sds = GRID * scale
+    taus = 1 / sds**2
+    both = rest[None, :] + taus[:, None]
+    log_density = (
+        0.5 * len(c) * np.log(taus)
+        - 0.5 * np.log(both).sum(axis=1)
+        + 0.5 * (information / both).sum(axis=1)
+        - 0.5 * GRID**2
+        + np.log(GRID)
+    )
+    mass = np.exp(log_density - log_density.max())
+    at = int(np.searchsorted(np.cumsum(mass) / mass.sum(), rng.random()))
+    new = float(sds[at] * np.exp(_STEP * (rng.random() - 0.5)))
+    return new, (np.full(len(c), 1 / new**2 - tau), V)
+
+
+def _corrected(design: Design, conditional: Conditional, sds: Floats, correct: bool) -> Support:
+    """Move from the mode to the posterior mean and average the curvature over the posterior.
+
+    Solves E[score] = 0 under N(m, C), C the inverse of the averaged curvature (Opper & Archambeau);
+    one update of C and Newton steps in m.
+    """
+    if not correct:
+        nothing = np.zeros(len(design.y))
+        return Support(conditional.mode, conditional.factor, nothing, nothing)
+    Q, q = design.prior(sds)
+    C = dense.inverse(conditional.factor)
+    mean = conditional.mode
+    variances = np.maximum(design.row_variances(C), 0.0)
+    for _ in range(2):
+        p, slope, third = _averages(design.X @ mean + design.offset, variances)
+        mean = mean + C @ (design.X.T @ (design.y - design.n * p) - Q @ mean + q)
+    factor = dense.factor(design.gram(design.n * slope) + Q)
+    return Support(mean, factor, -design.n * third, variances)
+
+
+def _averages(eta: Floats, variances: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return E s(x), E s'(x), E s''(x) for x ~ N(eta, variances) and s the logistic function."""
+    s = expit(eta[None, :] + _NODES[:, None] * np.sqrt(variances)[None, :])
+    slope = s * (1 - s)
+    return _WEIGHTS @ s, _WEIGHTS @ slope, _WEIGHTS @ (slope * (1 - 2 * s))
