@@ -10,11 +10,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scripts.build_reference import geography, published, shapes, supply, survey
+from scripts.build_reference import (
+    census,
+    census_seeds,
+    geography,
+    published,
+    shapes,
+    supply,
+    survey,
+)
 from scripts.build_reference.checking import differences
 from scripts.build_reference.sources import ROOT, shared_data
 
-MODULES = (survey, geography, shapes, supply, published)
+MODULES = (survey, geography, census, census_seeds, shapes, supply, published)
 
 
 def build_all(out: Path, only: list[str]) -> None:

@@ -64,8 +64,9 @@ def test_batches_are_fitted_one_by_one() -> None:
                 axis_margin("c", shape, (1,), truth[b].sum(axis=0)),
             ],
         )
-        # Both stop within 1e-10 of the same fixed point; a few passes may differ.
-        np.testing.assert_allclose(together.fitted[b], alone.fitted, rtol=1e-7)
+        # A table stops by itself: only the order of additions inside BLAS may differ.
+        np.testing.assert_allclose(together.fitted[b], alone.fitted, rtol=1e-12)
+        assert together.iterations[b] == alone.iterations[0]
     assert together.residuals.shape == (2, 150)
 
 

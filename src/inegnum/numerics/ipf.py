@@ -111,7 +111,7 @@ class Ipf:
     fitted : ndarray of the seed's shape, (d1, d2, ...) or (B, d1, d2, ...)
         Tables that meet every margin.
     iterations : ndarray of shape (B,)
-        Passes over all margins (tables converge in groups; this is the pass at which theirs did).
+        Passes over all margins.
     residuals : ndarray of shape (M, B)
         Largest absolute gap between fitted and target, by margin and table, in persons.
     names : tuple of str
@@ -299,8 +299,15 @@ def _fit_chunk(
     index: list[Ints],
     tolerance: Floats,
     max_iterations: int,
-) -> tuple[Floats, int]:
-    """Fit tables (b, K) together; return them and the passes made."""
+) -> tuple[Floats, Ints]:
+    """Fit tables (b, K); return them and the passes each took.
+
+    A table leaves as soon as it meets every margin, so that its result does not depend on the
+    tables it shares a chunk with.
+    """
+    fitted = x.copy()
+    passes = np.full(len(x), max_iterations, dtype=np.int64)
+    left = np.arange(len(x))
     for iteration in range(1, max_iterations + 1):
         gap = np.zeros(len(x))
         for target, matrix, groups in zip(targets, sums, index, strict=True):
@@ -312,12 +319,24 @@ def _fit_chunk(
             np.divide(target, now, out=ratio[:, :-1], where=now > 0)
             x *= ratio.take(groups, axis=1)
         # Gaps seen just before each adjustment are cheap; the true ones decide.
-        if (gap <= tolerance).all() and all(
-            (np.abs(x @ matrix - target).max(axis=1) <= tolerance).all()
-            for target, matrix in zip(targets, sums, strict=True)
-        ):
-            return x, iteration
-    return x, max_iterations
+        near = np.flatnonzero(gap <= tolerance)
+        if not len(near):
+            continue
+        met = near[_gaps(x[near], [t[near] for t in targets], sums).max(axis=0) <= tolerance[near]]
+        fitted[left[met]], passes[left[met]] = x[met], iteration
+        keep = np.ones(len(x), dtype=bool)
+        keep[met] = False
+        if not keep.any():
+            return fitted, passes
+        x, left, tolerance = x[keep], left[keep], tolerance[keep]
+        targets = [t[keep] for t in targets]
+    fitted[left] = x
+    return fitted, passes
+
+
+def _gaps(x: Floats, targets: list[Floats], sums: list[Floats]) -> Floats:
+    """Return the largest gap of each margin and table, shape (M, b)."""
+    return np.stack([np.abs(x @ m - t).max(axis=1) for m, t in zip(sums, targets, strict=True)])
 
 
 def ipf(
@@ -382,13 +401,10 @@ def ipf(
     iterations = np.zeros(n_tables, dtype=np.int64)
     for start in range(0, n_tables, _CHUNK):
         part = slice(start, start + _CHUNK)
-        x[part], passes = _fit_chunk(
+        x[part], iterations[part] = _fit_chunk(
             x[part], [t[part] for t in targets], sums, index, tolerance[part], max_iterations
         )
-        iterations[part] = passes
-    residuals = np.stack(
-        [np.abs(x @ m - t).max(axis=1) for m, t in zip(sums, targets, strict=True)]
-    )
+    residuals = _gaps(x, targets, sums)
     _refuse_unmet(residuals, margins, targets, [x @ m for m in sums], tolerance)
     fitted = x.reshape(n_tables, *shape)
     if single and not batched:
