@@ -55,7 +55,9 @@ def test_units_of_the_response_do_not_matter(seed: int, scale: float, shift: flo
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10_000), shift=st.floats(-1e4, 1e4), scale=st.floats(1e-3, 1e3))
+# shift / scale bounds the condition number of M: squared in the normal equations it must leave the
+# digits that are compared.
+@given(seed=st.integers(0, 10_000), shift=st.floats(-1e3, 1e3), scale=st.floats(1e-1, 1e3))
 def test_units_of_the_covariates_do_not_matter(seed: int, shift: float, scale: float) -> None:
     sample, means = _world(seed)
     M = np.array([[1.0, shift, 0.0], [0.0, scale, 0.0], [0.0, 0.5, 1.0]])
