@@ -19,7 +19,7 @@ def test_terms_come_from_toml():
     ("table", "word"),
     [
         ({"yaer": 2022}, "year"),
-        ({"year": 2021}, "among the waves"),
+        ({"waves": []}, "no wave"),
         ({"history": [2020]}, "evidence once"),
         ({"terms": [{"factors": "agee", "scale": 1.0}]}, "age"),
         ({"terms": [{"factors": "age:urban", "scale": 1.0}]}, "geographic"),

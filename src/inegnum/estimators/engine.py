@@ -73,18 +73,25 @@ class Drawn:
             raise InputError("no such block of effects", got=name, expected=", ".join(names))
         return np.asarray(self.effects[:, self.design.slices[names.index(name)]])
 
-    def level(self, wave: int, rate: float) -> Floats:
-        """Return how far each draw's national rate of a wave is from its mean, in logits, (S,).
+    def national_rate(self, wave: int) -> tuple[float, Floats]:
+        """Return the rate of a wave on the survey's own weights, and its deviation by draw.
 
-        The rate on the survey's own weights is linearised around the mean of the effects: it moves
-        by less than a point, where the logistic curve is straight.
+        Returns
+        -------
+        float
+            At the mean of the effects.
+        ndarray of shape (S,)
+            Deviation of each draw, in logits, linearised around that mean: the rate moves by less
+            than a point, where the logistic curve is straight.
         """
         at = self.rows.codes["wave"] == self.rows.waves.index(wave)
         centre = self.effects.mean(axis=0)
         p = expit(self.design.X @ centre + self.design.offset)
         weight = np.where(at, self.rows.w, 0.0)
-        slope = self.design.X.T @ (weight * p * (1 - p)) / weight.sum() / (rate * (1 - rate))
-        return np.asarray((self.effects - centre) @ slope)
+        weight /= weight.sum()
+        rate = float(weight @ p)
+        slope = self.design.X.T @ (weight * p * (1 - p)) / (rate * (1 - rate))
+        return rate, np.asarray((self.effects - centre) @ slope)
 
     def summary(self) -> pd.DataFrame:
         """Return the learned sds: ``term, prior_scale, mean, lower, upper`` (95 %)."""

@@ -65,6 +65,9 @@ class Diagnostics:
         Worst tail shape of the importance ratios of the sds.
     shift : float
         Mean logit shift of the anchor.
+    drift : float
+        The part of it that the survey's own composition would need too: a rate of another wave, or
+        counts that are not weighted. The rest is the frame's, and is what the limit bears on.
     shift_limit : float
     notes : tuple of str
         What was left out or replaced, and why.
@@ -75,6 +78,7 @@ class Diagnostics:
     engine: str
     khat: float
     shift: float
+    drift: float
     shift_limit: float
     notes: tuple[str, ...]
     sds: pd.DataFrame
@@ -97,7 +101,10 @@ class Fit:
     national : ndarray of shape (S,)
         National rate each draw was anchored to.
     shift : ndarray of shape (S,)
-        Logit shift of each draw.
+        Logit shift of each draw, the national frame taken as known.
+    shift_drawn : ndarray of shape (S,)
+        The same with draw s anchored on national frame draw s modulo their number, so that errors
+        common to both frames cancel; equal to `shift` when the national frame has no draws.
     direct : DirectRate
         National rate of the survey.
     diagnostics : Diagnostics
@@ -111,6 +118,7 @@ class Fit:
     reading: Ints
     national: Floats
     shift: Floats
+    shift_drawn: Floats
     direct: DirectRate
     diagnostics: Diagnostics
     sources: tuple[Source, ...]
@@ -169,7 +177,8 @@ class Fit:
             )
         mask = frame.mask(self.indicator.universe)
         require_persons(frame, self.indicator.universe)
-        part = self._parts(components)
+        drawn = "frame" in components and frame.draws.size > 0
+        part = self._parts(components, drawn)
         rng = _generator(seed, "predict", self.indicator)
         S = len(part.profile)
         area = part.urban[:, geographic_codes(frame, "urban")]
@@ -178,7 +187,7 @@ class Fit:
         if "transport" not in components:
             deviation, variance = np.zeros_like(deviation), np.zeros(S)
         N, which = frame.N[:, mask], None
-        if "frame" in components and frame.draws.size:
+        if drawn:
             N, which = frame.draws[:, :, mask], np.arange(S, dtype=np.int64) % len(frame.draws)
         profile = part.profile[:, mask]
         # Evaluated at the areas' mean logit: they differ by less than the correction can see.
@@ -186,9 +195,9 @@ class Fit:
         counts, persons = poststratify(profile, area + deviation, N, frame=which)
         return with_groups(counts, persons, frame, groups, self.indicator)
 
-    def _parts(self, components: Collection[Component]) -> Coefficients:
+    def _parts(self, components: Collection[Component], drawn: bool) -> Coefficients:
         """Return coefficients, shift included, with the switched-off components held."""
-        c, shift = self.coefficients, self.shift
+        c, shift = self.coefficients, self.shift_drawn if drawn else self.shift
         keep = np.arange(len(shift))
         if "mode" not in components:
             pooled = np.flatnonzero(self.reading == 0)
@@ -197,17 +206,17 @@ class Fit:
             keep = np.resize(pooled, len(shift))
         profile, urban, region = c.profile[keep], c.urban[keep], c.region[keep]
         shift = shift[keep]
-        if "anchor" not in components:
-            # Level uncertainty leaves with the national rate: to first order in the shift, every
-            # draw meets the same one.
-            centre = logit(self.direct.rate)
-            shift = shift - (logit(self.national[keep]) - centre)
+        # To first order in the shift, the level of a draw moves as its national rate does.
+        level = logit(self.national[keep]) - logit(self.direct.rate)
+        shift = shift - level
         if "sampling" not in components:
             for r in np.unique(self.reading[keep]):
                 at = self.reading[keep] == r
                 for part in (profile, urban, region):
                     part[at] = part[at].mean(axis=0)
                 shift[at] = shift[at].mean()
+        if "anchor" in components:
+            shift = shift + level
         return Coefficients(profile + shift[:, None], urban, region)
 
 
@@ -241,44 +250,53 @@ def fit(spec: ModelSpec, survey: SurveyCells, *, national: Frame, seed: int) -> 
 def _fit(spec: ModelSpec, survey: SurveyCells, national: Frame, seed: int) -> Fit:
     rng = _generator(seed, "fit", survey.indicator)
     notes: list[str] = []
-    pooled, year = pooled_waves(spec, survey, notes)
+    pooled, wave, year = pooled_waves(spec, survey, notes)
     direct = direct_rate(survey.waves(year).table)
-    readings = Readings(spec, survey, pooled, year, rng)
+    readings = Readings(spec, survey, pooled, wave, rng)
     weights = readings.weights(notes)
     which = np.repeat(
         np.arange(3), np.diff(np.round(np.cumsum([0, *weights]) * spec.draws)).astype(int)
     )
-    parts, levels, sds, khats = [], [], [], []
+    parts, levels, drifts, sds, khats = [], [], [], [], []
     for r in np.unique(which):
         found, part = readings.draw(READINGS[r], int((which == r).sum()))
         parts.append(part)
-        levels.append(found.level(year, direct.rate))
+        own, level = found.national_rate(wave)
+        if wave != year:  # the anchor's wave is not in the fit: its sampling error is its own
+            spread = direct.se / (direct.rate * (1 - direct.rate))
+            level = spread * rng.standard_normal(len(level))
+        levels.append(level)
+        drifts.append(np.full(len(level), logit(direct.rate) - logit(own)))
         sds.append(found.summary().assign(reading=READINGS[r]))
         khats.append(found.khat)
+    order = rng.permutation(spec.draws)
     joined = Coefficients(
-        np.concatenate([p.profile for p in parts]),
-        np.concatenate([p.urban for p in parts]),
-        np.concatenate([p.region for p in parts]),
+        np.concatenate([p.profile for p in parts])[order],
+        np.concatenate([p.urban for p in parts])[order],
+        np.concatenate([p.region for p in parts])[order],
     )
-    target = expit(logit(direct.rate) + np.concatenate(levels))
-    shift = _anchor(spec, joined, national, survey.indicator, target)
+    which = which[order]
+    target = expit(logit(direct.rate) + np.concatenate(levels)[order])
+    drift = float(np.concatenate(drifts).mean())
+    shift, shift_drawn = _anchor(spec, joined, national, survey.indicator, (target, drift))
     diagnostics = Diagnostics(
         spec.engine,
         max(khats),
         float(shift.mean()),
+        drift,
         spec.anchor.limit,
         tuple(notes),
         pd.concat(sds, ignore_index=True),
     )
-    order = rng.permutation(spec.draws)
     return Fit(
         spec,
         survey.indicator,
         year,
-        Coefficients(joined.profile[order], joined.urban[order], joined.region[order]),
-        which[order],
-        target[order],
-        shift[order],
+        joined,
+        which,
+        target,
+        shift,
+        shift_drawn,
         direct,
         diagnostics,
         (survey.source, *national.sources),
@@ -294,21 +312,31 @@ def _generator(seed: int, purpose: str, indicator: Indicator) -> np.random.Gener
 
 
 def _anchor(
-    spec: ModelSpec, part: Coefficients, national: Frame, indicator: Indicator, target: Floats
-) -> Floats:
-    """Return the logit shift of each draw, or refuse to apply it."""
+    spec: ModelSpec,
+    part: Coefficients,
+    national: Frame,
+    indicator: Indicator,
+    goal: tuple[Floats, float],
+) -> tuple[Floats, Floats]:
+    """Return the logit shift of each draw on the national frame and on its draws, or refuse it."""
+    target, drift = goal
     if spec.anchor.to == "none":
-        return np.zeros(len(target))
+        return np.zeros(len(target)), np.zeros(len(target))
     mask = national.mask(indicator.universe)
     area = part.urban[:, geographic_codes(national, "urban")]
     area = area + part.region[:, geographic_codes(national, "region")]
-    shift = shift_to(part.profile[:, mask], area, national.N[:, mask], target=target)
-    if abs(shift.mean()) > spec.anchor.limit:
+    profile = part.profile[:, mask]
+    shift = shift_to(profile, area, national.N[:, mask], target=target)
+    if abs(shift.mean() - drift) > spec.anchor.limit:
         raise BenchmarkError(
             "the national frame is too far from the national rate to be anchored",
             where=indicator.code,
-            got=f"a logit shift of {shift.mean():+.2f}",
+            got=f"a logit shift of {shift.mean() - drift:+.2f}",
             expected=f"at most {spec.anchor.limit:g} either way",
             hint="compare the categories of survey and census: a shift this large is not a level",
         )
-    return shift
+    if not national.draws.size:
+        return shift, shift
+    which = np.arange(len(target), dtype=np.int64) % len(national.draws)
+    drawn = shift_to(profile, area, national.draws[:, :, mask], target=target, frame=which)
+    return shift, drawn

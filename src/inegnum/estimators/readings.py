@@ -32,9 +32,11 @@ Reading = Literal["pooled", "held", "equalised"]
 READINGS: Final[tuple[Reading, ...]] = ("pooled", "held", "equalised")
 
 
-def pooled_waves(spec: ModelSpec, survey: SurveyCells, notes: list[str]) -> tuple[SurveyCells, int]:
-    """Return the cells of the waves pooled and the wave the rates are about."""
-    found = set(survey.table["wave"].unique())
+def pooled_waves(
+    spec: ModelSpec, survey: SurveyCells, notes: list[str]
+) -> tuple[SurveyCells, int, int]:
+    """Return the cells of the waves pooled, the wave predicted and the year of the anchor."""
+    found = {int(wave) for wave in survey.table["wave"].unique()}
     waves = [wave for wave in spec.waves if wave in found]
     if not waves:
         raise InputError(
@@ -43,13 +45,14 @@ def pooled_waves(spec: ModelSpec, survey: SurveyCells, notes: list[str]) -> tupl
             got=f"waves {sorted(found)}",
             expected=f"one of {spec.waves}",
         )
-    year = spec.year if spec.year in waves else max(waves)
+    wave = max((w for w in waves if w <= spec.year), default=max(waves))
+    year = spec.year if spec.year in found else wave
     if year != spec.year:
         notes.append(f"rates are about {year}: the indicator was not measured in {spec.year}")
     absent = [wave for wave in spec.waves if wave not in found]
     if absent:
         notes.append(f"not measured in {', '.join(map(str, absent))}: {waves} used")
-    return survey.waves(*waves), year
+    return survey.waves(*waves), wave, year
 
 
 class Readings:
@@ -60,13 +63,13 @@ class Readings:
         spec: ModelSpec,
         survey: SurveyCells,
         pooled: SurveyCells,
-        year: int,
+        wave: int,
         rng: np.random.Generator,
     ) -> None:
-        self.spec, self.survey, self.pooled, self.year, self.rng = spec, survey, pooled, year, rng
+        self.spec, self.survey, self.pooled, self.wave, self.rng = spec, survey, pooled, wave, rng
         found = {int(w) for w in survey.table["wave"].unique()}
-        self.history = tuple(w for w in spec.history if w in found and w < year)
-        self.earlier = tuple(sorted(w for w in {*self.history, *spec.waves} & found if w < year))
+        self.history = tuple(w for w in spec.history if w in found and w < wave)
+        self.earlier = tuple(sorted(w for w in {*self.history, *spec.waves} & found if w < wave))
         self.urban = any(t.factors == "urban" for t in spec.terms)
         self.gradient = self._gradient(self.history)
         self.fitted: dict[bool, Estimated] = {}
@@ -86,7 +89,7 @@ class Readings:
     def draw(self, reading: Reading, S: int) -> tuple[Drawn, Coefficients]:
         """Return S draws of the effects under one reading, and their coefficients."""
         found = self._estimated(reading == "equalised").draw(S, self.rng)
-        part = coefficients(found.effects, self.spec, found.rows, wave=self.year)
+        part = coefficients(found.effects, self.spec, found.rows, wave=self.wave)
         if reading == "held":
             gradient = self._gradient(self.earlier)
             if gradient is None:
@@ -105,7 +108,7 @@ class Readings:
 
     def _levelled(self, urban: Floats, part: Coefficients, rows: Rows) -> Floats:
         """Give a foreign gradient the mean level of the fit's own: only its slope is taken."""
-        at = rows.codes["wave"] == rows.waves.index(self.year)
+        at = rows.codes["wave"] == rows.waves.index(self.wave)
         share = np.bincount(rows.codes["urban"][at], rows.w[at], part.urban.shape[1])
         return np.asarray(urban + ((part.urban - urban) @ (share / share.sum()))[:, None])
 

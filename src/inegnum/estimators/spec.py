@@ -222,9 +222,9 @@ class ModelSpec:
     Attributes
     ----------
     year : int
-        Wave the rates are about.
+        Year the rates are about: the national rate of its wave is the anchor.
     waves : tuple of int
-        Waves pooled, `year` among them.
+        Waves pooled; the effects of the latest one not after `year` are predicted.
     history : tuple of int
         Earlier waves that inform the urban gradient only (empty: none).
     terms : tuple of TermSpec
@@ -263,13 +263,8 @@ class ModelSpec:
             raise StudyError("a term stands twice", where="terms", got=", ".join(sorted(twice)))
         if not any(set(name.split(":")) & set(_PERSONAL) for name in names):
             raise StudyError("the model has no personal factor", where="terms", got=names)
-        if self.year not in self.waves:
-            raise StudyError(
-                "the year is not among the waves",
-                where="waves",
-                got=self.waves,
-                expected=f"{self.year} among them",
-            )
+        if not self.waves:
+            raise StudyError("no wave is pooled", where="waves", expected="one wave or more")
         if set(self.history) & set(self.waves):
             raise StudyError(
                 "a wave is evidence once",

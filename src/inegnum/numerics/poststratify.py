@@ -32,7 +32,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 # Below this many cell-draws, numpy is done before the compiler has started.
-COMPILED_FROM: Final = 300_000_000
+COMPILED_FROM: Final = 20_000_000
 _CHUNK: Final = 128
 
 
@@ -118,14 +118,20 @@ def _kernel() -> Callable[[Floats, Floats, Floats, Ints, Floats], None]:
 
 
 def shift_to(
-    profile: Floats, area: Floats, N: Floats, *, target: Floats, tolerance: float = 1e-10
+    profile: Floats,
+    area: Floats,
+    N: Floats,
+    *,
+    target: Floats,
+    frame: Ints | None = None,
+    tolerance: float = 1e-10,
 ) -> Floats:
     """Return, for each draw, the logit shift that makes the whole frame reproduce a rate.
 
     Parameters
     ----------
-    profile, area, N
-        As for `poststratify`, with one frame (A, K).
+    profile, area, N, frame
+        As for `poststratify`.
     target : ndarray of shape (S,)
         Rate to reproduce.
 
@@ -139,10 +145,10 @@ def shift_to(
         The secant iteration did not meet `tolerance` (on the logit of the rate).
     """
     goal = np.log(target) - np.log1p(-target)
-    low, low_gap = np.zeros_like(goal), goal - _logit_rate(profile, area, N)
+    low, low_gap = np.zeros_like(goal), goal - _logit_rate(profile, area, N, frame)
     high = low + low_gap
     for _ in range(30):
-        gap = goal - _logit_rate(profile, area + high[:, None], N)
+        gap = goal - _logit_rate(profile, area + high[:, None], N, frame)
         if np.abs(gap).max() <= tolerance:
             return high
         change = low_gap - gap
@@ -157,8 +163,8 @@ def shift_to(
     )
 
 
-def _logit_rate(profile: Floats, area: Floats, N: Floats) -> Floats:
-    counts, persons = poststratify(profile, area, N)
+def _logit_rate(profile: Floats, area: Floats, N: Floats, frame: Ints | None) -> Floats:
+    counts, persons = poststratify(profile, area, N, frame=frame)
     yes, total = counts.sum(axis=1), persons.sum(axis=1)
     return np.asarray(np.log(yes) - np.log(total - yes))
 
