@@ -5,10 +5,9 @@ Model. For unit j of area i, ``y_ij = x_ij' beta + u_i + e_ij`` with ``u_i ~ N(0
 better). With ``rho = sigma2_u / sigma2_e`` the likelihood has one free parameter: beta and sigma2_e
 are profiled out.
 
-Work. Areas enter only through precision-weighted means, counts and the within-area cross products,
-so that one pass over the units is enough whatever the number of evaluations, and many responses on
-the same covariates (bootstrap replicates, transformations) are fitted together. Covariates are
-centred and scaled first; results come back in the user's units.
+Work. The likelihood needs area sums only (`inegnum.numerics.bhf_sums`): one pass over the units is
+enough whatever the number of evaluations, and many responses on the same covariates (bootstrap
+replicates, transformations) are fitted together. Results come back in the user's units.
 
 Limits. One level of areas; normal errors for the likelihood and the MSE. A zero area variance is an
 estimate like another: it is reported, and the MSE keeps its second-order term.
@@ -24,7 +23,6 @@ Matches R ``sae::eblupBHF``, ``nlme::lme`` and ``lme4::lmer`` (random intercept)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inegnum.errors import ConvergenceError, InputError
+from inegnum.numerics.bhf_sums import Design, Responses, make_design, responses
 
 __all__ = [
     "BhfFit",
@@ -44,88 +43,11 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Method = Literal["REML", "ML"]
 
-# Eigenvalue ratio of the scaled cross products below which columns are called collinear: singular
-# values 1e-6 apart leave fewer than four significant digits to a coefficient.
-COLLINEAR = 1e-12
 _GRID = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Design:
-    """Covariates of a sample, reduced to what every response shares.
-
-    Attributes
-    ----------
-    area : ndarray of shape (n,)
-        Area of each unit, 0 to m - 1.
-    a : ndarray of shape (n,)
-        Precision factors.
-    n_i, a_i : ndarray of shape (m,)
-        Units and sums of precision factors by area.
-    X : ndarray of shape (n, p)
-        Covariates as given.
-    T : ndarray of shape (p, p)
-        Scaling: the work is done on ``X @ T``, ``beta = T @ beta_scaled``.
-    xbar : ndarray of shape (m, p)
-        Precision-weighted area means of ``X @ T``.
-    W : ndarray of shape (p, p)
-        Within-area cross products of ``X @ T``.
-    xw : ndarray of shape (p, n)
-        ``a * (x - xbar[area])``, in the units of X.
-    xmean : ndarray of shape (m, p)
-        Plain area means, in the units of X.
-    """
-
-    area: Ints
-    a: Floats
-    n_i: Floats
-    a_i: Floats
-    X: Floats
-    T: Floats
-    xbar: Floats
-    W: Floats
-    xw: Floats
-    xmean: Floats
-
-    @property
-    def n(self) -> int:
-        """Return the number of units."""
-        return int(self.X.shape[0])
-
-    @property
-    def m(self) -> int:
-        """Return the number of sampled areas."""
-        return int(self.n_i.shape[0])
-
-    @property
-    def p(self) -> int:
-        """Return the number of covariates, the constant included."""
-        return int(self.X.shape[1])
-
-
-@dataclass(frozen=True, slots=True)
-class Responses:
-    """B responses on one design, reduced to what the likelihood needs.
-
-    Attributes
-    ----------
-    ybar : ndarray of shape (B, m)
-        Precision-weighted area means.
-    Wxy : ndarray of shape (B, p)
-        Within-area cross products with the scaled covariates.
-    Wyy : ndarray of shape (B,)
-        Within-area sums of squares.
-    ymean : ndarray of shape (B, m)
-        Plain area means.
-    """
-
-    ybar: Floats
-    Wxy: Floats
-    Wyy: Floats
-    ymean: Floats
+# values a block of grid evaluations may hold
+_BLOCK = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,117 +83,6 @@ class BhfFit:
     method: Method
 
 
-def _area_means(rows: Floats, area: Ints, a: Floats | None, size: Floats) -> Floats:
-    """Return (weighted) area means of each row, shape (rows, m)."""
-    m = size.shape[0]
-    sums = [np.bincount(area, row if a is None else a * row, m) for row in rows]
-    return np.array(sums) / size
-
-
-def _scaling(xbar: Floats, W: Floats, a_i: Floats) -> Floats:
-    """Return T (p, p) such that X @ T is centred, when there is a constant, and scaled."""
-    total = a_i.sum()
-    centre = a_i @ xbar / total
-    spread = np.sqrt((np.diag(W) + a_i @ (xbar - centre) ** 2) / total)
-    flat = np.flatnonzero((spread <= 1e-12 * np.abs(centre)) & (centre != 0))
-    if len(flat) == 0:
-        size = np.sqrt(spread**2 + centre**2)
-        return np.diag(1.0 / np.where(size > 0, size, 1.0))
-    spread[flat] = 1.0
-    T = np.diag(1.0 / np.where(spread > 0, spread, 1.0))
-    constant = flat[0]
-    T[constant] = -centre / spread / centre[constant]
-    T[constant, constant] = 1.0 / centre[constant]
-    return T
-
-
-def make_design(
-    X: Floats, area: Ints, m: int, *, a: Floats | None = None, names: Sequence[str] = ()
-) -> Design:
-    """Reduce covariates to area means and within-area cross products.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, p)
-        Covariates, the constant included when there is one.
-    area : ndarray of shape (n,)
-        Area of each unit, 0 to m - 1, none empty.
-    m : int
-        Number of areas.
-    a : ndarray of shape (n,), optional
-        Known precision factors; 1 when missing.
-    names : sequence of str
-        Columns of X, for messages.
-
-    Raises
-    ------
-    InputError
-        An area without units, fewer units than needed, or collinear covariates.
-    """
-    n, p = X.shape
-    n_i = np.bincount(area, minlength=m).astype(np.float64)
-    if (n_i == 0).any():
-        raise InputError("an area of the sample has no unit", got=int((n_i == 0).sum()))
-    if n <= p + 1 or m < 2 or n <= m:
-        raise InputError(
-            "too few units for a nested error regression",
-            got=f"{n} units, {m} areas, {p} coefficients",
-            expected="at least two areas, more units than areas and than coefficients + 1",
-            hint="fit fewer covariates, or use an area-level or a synthetic estimator",
-        )
-    a_i = n_i if a is None else np.bincount(area, a, m)
-    rows = np.ascontiguousarray(X.T)
-    means = _area_means(rows, area, a, a_i)
-    plain = means if a is None else _area_means(rows, area, None, n_i)
-    within = np.array([row - mean[area] for row, mean in zip(rows, means, strict=True)])
-    weighted = within if a is None else within * a
-    raw = weighted @ within.T
-    T = _scaling(means.T, raw, a_i)
-    W, xbar = T.T @ raw @ T, means.T @ T
-    _require_full_rank(W + (xbar * a_i[:, None]).T @ xbar, T, names)
-    factors = np.ones(n) if a is None else a
-    return Design(area, factors, n_i, a_i, X, T, xbar, W, weighted, plain.T)
-
-
-def _require_full_rank(A: Floats, T: Floats, names: Sequence[str]) -> None:
-    """Refuse collinear covariates, naming the columns of the smallest eigenvector."""
-    values, vectors = np.linalg.eigh(A)
-    if values[0] > COLLINEAR * values[-1]:
-        return
-    size = np.abs(np.linalg.inv(T)).max(axis=0)
-    raw = np.abs(T @ vectors[:, 0]) * size
-    guilty = [int(j) for j in np.flatnonzero(raw > 1e-6 * raw.max())]
-    shown = [names[j] if j < len(names) else f"column {j}" for j in guilty]
-    raise InputError(
-        "covariates are collinear or constant",
-        where=", ".join(shown),
-        got=f"eigenvalue ratio {abs(values[0] / values[-1]):.1e}",
-        expected=f"above {COLLINEAR:g}",
-        hint="drop one of them (a constant beside the intercept counts as one)",
-    )
-
-
-def responses(design: Design, Y: Floats) -> Responses:
-    """Reduce responses to their statistics.
-
-    Parameters
-    ----------
-    design : Design
-        Of the same units.
-    Y : ndarray of shape (n,) or (B, n)
-        One response a row.
-    """
-    rows = np.atleast_2d(Y)
-    equal = bool((design.a_i == design.n_i).all())
-    ybar = _area_means(rows, design.area, None if equal else design.a, design.a_i)
-    plain = ybar if equal else _area_means(rows, design.area, None, design.n_i)
-    Wyy = np.empty(len(rows))
-    for b, y in enumerate(rows):
-        within = y - ybar[b][design.area]
-        Wyy[b] = np.dot(within if equal else design.a * within, within)
-    return Responses(ybar, rows @ design.xw.T @ design.T, Wyy, plain)
-
-
 def _within_rss(design: Design, data: Responses, beta: Floats) -> Floats:
     """Return the within-area residual sum of squares of scaled coefficients, shape (B,)."""
     fitted = np.einsum("bj,jk,bk->b", beta, design.W, beta)
@@ -281,18 +92,34 @@ def _within_rss(design: Design, data: Responses, beta: Floats) -> Floats:
 
 def _grid_objective(design: Design, data: Responses, method: Method, grid: Floats) -> Floats:
     """Return the profile log-likelihood, up to a constant, of every grid value: (G, B)."""
-    nu = design.n - (design.p if method == "REML" else 0)
-    out = np.empty((len(grid), len(data.Wyy)))
-    for g, rho in enumerate(grid):
-        w = design.a_i / (1.0 + design.a_i * rho)
-        A = design.W + (design.xbar * w[:, None]).T @ design.xbar
-        beta = np.linalg.solve(A, (data.Wxy + (data.ybar * w) @ design.xbar).T).T
-        residual = data.ybar - beta @ design.xbar.T
-        rss = _within_rss(design, data, beta) + (residual**2) @ w
-        out[g] = nu * np.log(rss) + np.log1p(design.a_i * rho).sum()
-        if method == "REML":
-            out[g] += np.linalg.slogdet(A)[1]
-    return -0.5 * out
+    block = max(1, _BLOCK // data.ybar.size)
+    parts = [
+        _shared_objective(design, data, method, grid[start : start + block])
+        for start in range(0, len(grid), block)
+    ]
+    return np.concatenate(parts)
+
+
+def _shared_objective(design: Design, data: Responses, method: Method, grid: Floats) -> Floats:
+    """Return the same for a few values of rho, each shared by all responses: (G, B)."""
+    p, nu = design.p, design.n - (design.p if method == "REML" else 0)
+    w = design.a_i / (1.0 + np.multiply.outer(grid, design.a_i))
+    A = design.W + (w @ _outer(design)).reshape(-1, p, p)
+    cross = data.Wxy + (w[:, None, :] * data.ybar) @ design.xbar
+    beta = np.linalg.solve(A, cross.transpose(0, 2, 1)).transpose(0, 2, 1)
+    residual = data.ybar - beta @ design.xbar.T
+    between = np.einsum("gi,gbi->gb", w, residual**2, optimize=False)
+    within = data.Wyy + ((beta @ design.W - 2.0 * data.Wxy) * beta).sum(axis=-1)
+    out = nu * np.log(np.maximum(within, 0.0) + between)
+    out += np.log1p(np.multiply.outer(grid, design.a_i)).sum(axis=1)[:, None]
+    if method == "REML":
+        out += np.linalg.slogdet(A)[1][:, None]
+    return np.asarray(-0.5 * out)
+
+
+def _outer(design: Design) -> Floats:
+    """Return the products of the area means, shape (m, p * p)."""
+    return (design.xbar[:, :, None] * design.xbar[:, None, :]).reshape(design.m, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +184,7 @@ def _bracket(design: Design, data: Responses, method: Method) -> tuple[Floats, F
 def _maximise(design: Design, data: Responses, method: Method) -> Floats:
     """Return the maximiser rho of each response by safeguarded Newton, shape (B,)."""
     lower, upper, rho = _bracket(design, data, method)
-    outer = (design.xbar[:, :, None] * design.xbar[:, None, :]).reshape(design.m, -1)
+    outer = _outer(design)
     for _ in range(200):
         point = _at(design, data, method, rho, outer)
         rising = point.score > 0
@@ -423,7 +250,7 @@ def _assemble(design: Design, data: Responses, method: Method, rho: Floats) -> B
     """Build the results at the maximising rho."""
     p, n = design.p, design.n
     nu = n - (p if method == "REML" else 0)
-    outer = (design.xbar[:, :, None] * design.xbar[:, None, :]).reshape(design.m, -1)
+    outer = _outer(design)
     point = _at(design, data, method, rho, outer)
     sigma2_e = point.rss / nu
     gamma = np.multiply.outer(rho, design.a_i)

@@ -7,7 +7,7 @@ Whatever the door, bad input stops at these types, by name, before any number is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -214,15 +214,30 @@ class Census:
         Covariates, columns as in the sample.
     count : ndarray of shape (R,)
         Persons (or any size measure) each row stands for; 1 for units.
+    domains : tuple of str
+        What estimates are for; the areas themselves unless given.
+    domain : ndarray of shape (R,)
+        Position of each row's domain in `domains`.
     """
 
     geo: tuple[str, ...]
     area: Ints
     X: Floats
     count: Floats
+    domains: tuple[str, ...] = ()
+    domain: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def __post_init__(self) -> None:
         R = len(self.area)
+        if not self.domains:
+            object.__setattr__(self, "domains", self.geo)
+            object.__setattr__(self, "domain", self.area)
+        for what, codes, labels in (
+            ("area", self.area, self.geo),
+            ("domain", self.domain, self.domains),
+        ):
+            if codes.shape != (R,) or (np.bincount(codes, minlength=len(labels)) == 0).any():
+                raise InputError(f"a census has rows without {what}, or a {what} without rows")
         if self.X.shape[0] != R or self.count.shape != (R,):
             raise InputError("a census is ragged", got=(R, self.X.shape, self.count.shape))
         if not np.isfinite(self.X).all():

@@ -132,7 +132,12 @@ def read_means(
 
 
 def read_census(
-    sample: UnitSample, table: pd.DataFrame, *, area: str, count: str | None = None
+    sample: UnitSample,
+    table: pd.DataFrame,
+    *,
+    area: str,
+    count: str | None = None,
+    domain: str | None = None,
 ) -> Census:
     """Apply the sample's formula to a census, one row a unit or a cell of units.
 
@@ -146,6 +151,8 @@ def read_census(
         Column of area codes, spelled as in the sample.
     count : str, optional
         Column of the number of units a row stands for.
+    domain : str, optional
+        Column of what the estimates are for (a region, say); the area unless given.
 
     Raises
     ------
@@ -160,7 +167,7 @@ def read_census(
             hint="build the Census from arrays too",
         )
     needed = sorted(str(v) for v in sample.spec.required_variables)
-    _require_columns(table, [*needed, area, *([count] if count else [])], "census")
+    _require_columns(table, [*needed, area, *(c for c in (count, domain) if c)], "census")
     _require_complete(table, needed, "census")
     with warnings.catch_warnings():
         warnings.simplefilter("error", DataMismatchWarning)
@@ -175,4 +182,7 @@ def read_census(
             ) from warning
     codes, geo = area_codes(table[area], area)
     size = np.ones(len(table)) if count is None else table[count].to_numpy(np.float64)
-    return Census(geo, codes, X, size)
+    if domain is None:
+        return Census(geo, codes, X, size)
+    domain_codes, domains = area_codes(table[domain], domain)
+    return Census(geo, codes, X, size, domains, domain_codes)
