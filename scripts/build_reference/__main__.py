@@ -18,11 +18,12 @@ from scripts.build_reference import (
     shapes,
     supply,
     survey,
+    survey_seeds,
 )
 from scripts.build_reference.checking import differences
 from scripts.build_reference.sources import ROOT, shared_data
 
-MODULES = (survey, geography, census, census_seeds, shapes, supply, published)
+MODULES = (survey, geography, census, census_seeds, survey_seeds, shapes, supply, published)
 
 
 def build_all(out: Path, only: list[str]) -> None:

@@ -86,12 +86,11 @@ def occupation_2022(shared: Path) -> pd.DataFrame:
 
 
 def _occupation_record() -> Record:
-    return _record(
+    return insee_record(
         "census_occupation_2022",
         "Population de 15 ans ou plus par catégorie socioprofessionnelle, communes (RP2022)",
         "15+",
         "RP2022",
-        "COG 2025",
         "https://www.insee.fr/fr/statistiques/8581810",
         "Eight occupations as published; absent classes written as zero after checking that rows "
         "add up to the published total within rounding.",
@@ -101,15 +100,19 @@ def _occupation_record() -> Record:
             *(integer(code, *labels) for code, labels in CS.items()),
         ),
         (
-            "Complementary exploitation: a quarter of households below 10,000 inhabitants, two "
-            "fifths of addresses above; small counts move in steps of about five.",
-            "cs8 holds pupils and students without a job; apprentices are in cs5 and cs6.",
+            (
+                "Complementary exploitation: a quarter of households below 10,000 inhabitants, two "
+                "fifths of addresses above; small counts move in steps of about five.",
+                "cs8 holds pupils and students without a job; apprentices are in cs5 and cs6.",
+            ),
+            (
+                "Exploitation complémentaire : un quart des ménages sous 10 000 habitants, deux "
+                "cinquièmes des adresses au-dessus ; les petits effectifs vont de cinq en cinq.",
+                "cs8 contient les élèves et étudiants sans emploi ; les apprentis en cs5 et cs6.",
+            ),
         ),
-        (
-            "Exploitation complémentaire : un quart des ménages sous 10 000 habitants, deux "
-            "cinquièmes des adresses au-dessus ; les petits effectifs vont de cinq en cinq.",
-            "cs8 contient les élèves et étudiants sans emploi ; les apprentis sont en cs5 et cs6.",
-        ),
+        geo_vintage="COG 2025",
+        extension="parquet",
     )
 
 
@@ -164,26 +167,29 @@ def _census_record(year: int) -> Record:
         2018: (number("none", "no diploma or CEP", "sans diplôme ou CEP"), *_numbers(higher)),
         2012: (*_numbers(higher), number("none", "no diploma or CEP", "sans diplôme ou CEP")),
     }
-    return _record(
+    return insee_record(
         f"census_{year}",
         f"Recensement {year}, communes de plus de 2 000 habitants : âge, scolarité, diplôme, "
         "activité, logement",
         "all; diplomas: 15+ no longer enrolled",
         f"RP{year}",
-        "COG of the census" if year == 2012 else "COG 2021",
         "https://www.insee.fr/fr/statistiques/zones/5397441",
         f"Counts as published, rounded to 0.1.{extra[year]}",
         columns + last[year],
         (
-            "Communes over 2,000 inhabitants only; ages between 30 and 74 are a residual.",
-            "Diplomas are those of people of 15 and over no longer enrolled.",
-            NO_CODE["en"],
+            (
+                "Communes over 2,000 inhabitants only; ages between 30 and 74 are a residual.",
+                "Diplomas are those of people of 15 and over no longer enrolled.",
+                NO_CODE["en"],
+            ),
+            (
+                "Communes de plus de 2 000 habitants seulement ; les 30-74 ans sont un reste.",
+                "Les diplômes sont ceux des personnes de 15 ans et plus non scolarisées.",
+                NO_CODE["fr"],
+            ),
         ),
-        (
-            "Communes de plus de 2 000 habitants seulement ; les 30-74 ans sont un reste.",
-            "Les diplômes sont ceux des personnes de 15 ans et plus non scolarisées.",
-            NO_CODE["fr"],
-        ),
+        geo_vintage="COG of the census" if year == 2012 else "COG 2021",
+        extension="parquet",
     )
 
 
@@ -216,12 +222,11 @@ def income(shared: Path) -> pd.DataFrame:
 
 
 def _income_record() -> Record:
-    return _record(
+    return insee_record(
         "income_2021",
         "Revenus et pauvreté des communes (Filosofi 2021), part de locataires (RP2022)",
         "persons in fiscal households",
         "Filosofi 2021, RP2022",
-        "COG 2022",
         "https://www.insee.fr/fr/statistiques/7756729",
         "Percentages turned into proportions; secret or masked values are missing.",
         (
@@ -239,8 +244,12 @@ def _income_record() -> Record:
                 "part des personnes en logement loué",
             ),
         ),
-        ("A missing poverty rate is masked by the producer (statistical secret), never zero.",),
-        ("Un taux de pauvreté absent est masqué (secret statistique), jamais nul.",),
+        (
+            ("A missing poverty rate is masked by the producer (statistical secret), never zero.",),
+            ("Un taux de pauvreté absent est masqué (secret statistique), jamais nul.",),
+        ),
+        geo_vintage="COG 2022",
+        extension="parquet",
     )
 
 
@@ -260,12 +269,11 @@ def iris(shared: Path) -> pd.DataFrame:
 
 
 def _iris_record() -> Record:
-    return _record(
+    return insee_record(
         "iris_2022",
         "Personnes de 15 et 55 ans et plus, vivant seules, IRIS de dix villes (RP2022)",
         "15+",
         "RP2022",
-        "IRIS 2022",
         "https://www.insee.fr/fr/statistiques/8581810",
         "Counts as published, rounded to 0.1.",
         (
@@ -276,23 +284,29 @@ def _iris_record() -> Record:
             number("alone_55p", "55+ living alone", "55 ans et plus vivant seuls"),
             number("alone_80p", "80+ living alone", "80 ans et plus vivant seuls"),
         ),
-        ("Ten cities only; Bordeaux has its 88 IRIS, the other communes of its métropole none.",),
-        ("Dix villes seulement ; Bordeaux a ses 88 IRIS, le reste de sa métropole aucun.",),
+        (
+            ("Ten cities only; Bordeaux has its 88 IRIS, the rest of its métropole none.",),
+            ("Dix villes seulement ; Bordeaux a ses 88 IRIS, le reste de sa métropole aucun.",),
+        ),
+        geo_vintage="IRIS 2022",
+        extension="parquet",
     )
 
 
-def _record(
+def insee_record(
     name: str,
     title: str,
     universe: str,
     vintage: str,
-    geo_vintage: str,
     address: str,
     transformation: str,
     columns: tuple[Column, ...],
-    caveats_en: tuple[str, ...],
-    caveats_fr: tuple[str, ...],
+    caveats: tuple[tuple[str, ...], tuple[str, ...]],
+    *,
+    geo_vintage: str = "",
+    extension: str = "csv",
 ) -> Record:
+    """Return the record of a table of persons INSEE publishes; caveats in English, then French."""
     return Record(
         Source(
             name=name,
@@ -308,9 +322,9 @@ def _record(
             sha256="",
             transformation=transformation,
         ),
-        file=f"{name}.parquet",
+        file=f"{name}.{extension}",
         rows=0,
         columns=columns,
-        caveats_en=caveats_en,
-        caveats_fr=caveats_fr,
+        caveats_en=caveats[0],
+        caveats_fr=caveats[1],
     )

@@ -1,4 +1,4 @@
-"""Tables that cross dimensions: ages by region, age x occupation, age x diploma, schooling, survey.
+"""Tables that cross dimensions: ages by region, age x occupation, age x diploma, schooling.
 
 They give the frame its interactions; communes give it their totals.
 """
@@ -8,15 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-from scripts.build_reference.geography import INSEE
+from scripts.build_reference.census import insee_record
 from scripts.build_reference.sources import read_text
 from scripts.build_reference.writing import integer, number, text, write_table
 
 from inegnum.data.catalogue import Column, Record
 from inegnum.data.codebook import REGION
-from inegnum.provenance import Source
 
-CREDOC = "Centre de recherche pour l'étude et l'observation des conditions de vie (CRÉDOC)"
 SEXES = {"Ensemble": "both", "Hommes": "men", "Femmes": "women", "Homme": "men", "Femme": "women"}
 OCCUPATIONS = {
     "Agriculteurs exploitants": "cs1",
@@ -27,6 +25,14 @@ OCCUPATIONS = {
     "Ouvriers": "cs6",
     "Retraités": "cs7",
     "Autres personnes sans activité professionnelle": "cs8",
+}
+EMPLOYED = {
+    "Agriculteurs": "self_employed",
+    "Artisans, commerçants et chefs d'entreprise": "self_employed",
+    "Cadres": "manager",
+    "Professions intermédiaires": "intermediate",
+    "Employés": "employee",
+    "Ouvriers": "worker",
 }
 DIPLOMAS = {
     "Aucun diplôme ou certificat d'études primaires": "none",
@@ -52,29 +58,6 @@ SCHOOL_AGES = {
     "25 à 29 ans": (25, 29),
     "30 ans ou plus": (30, 120),
 }
-# The survey's categories; students are told apart by their situation, whatever their occupation.
-SURVEY_DIPLOMAS = {
-    "12-17 ans": "minor",
-    "Non diplômé": "none",
-    "BEPC": "below_bac",
-    "BAC": "bac",
-    "Diplômé du supérieur": "higher",
-}
-SURVEY_OCCUPATIONS = {
-    "Agri. exploitant, artisan, commerçant, chef d'entreprise": "self_employed",
-    "Cadre et profession intellectuelle supérieure": "manager",
-    "Profession Intermédiaire": "intermediate",
-    "Employé": "employee",
-    "Ouvrier": "worker",
-    "Retraité": "retired",
-    "Personne au foyer": "inactive",
-    "Autre inactif": "inactive",
-}
-SURVEY_STUDENTS = (
-    "Étudiant ou élève, sans activité professionnelle",
-    "Étudiant qui travaille",
-)
-FIRST_AGES = (15, 18, 20, 25, 30, 40, 55, 60, 65, 70, 75, 80)
 # Age x occupation of Bordeaux's attraction area judges the frame, so it never feeds it.
 HELD_OUT = "AAV2020-006"
 AGE_COLUMNS = (
@@ -90,7 +73,7 @@ def build(shared: Path, out: Path) -> None:
     write_table(age_occupation(shared), _age_occupation_record(), out)
     write_table(age_diploma(shared), _age_diploma_record(), out)
     write_table(schooling(shared), _schooling_record(), out)
-    write_table(survey_profiles(shared), _survey_profiles_record(), out)
+    write_table(employment(shared), _employment_record(), out)
 
 
 def _transcribed(shared: Path) -> pd.DataFrame:
@@ -116,7 +99,7 @@ def region_ages(shared: Path) -> pd.DataFrame:
 
 
 def _region_ages_record() -> Record:
-    return _record(
+    return insee_record(
         "population_region_age",
         "Estimations de population par région, sexe et âge quinquennal",
         "all",
@@ -130,8 +113,10 @@ def _region_ages_record() -> Record:
             *AGE_COLUMNS,
             number("persons", "persons", "personnes"),
         ),
-        ("Estimates, provisional for the last years; not census counts.",),
-        ("Estimations, provisoires pour les dernières années ; non des comptages.",),
+        (
+            ("Estimates, provisional for the last years; not census counts.",),
+            ("Estimations, provisoires pour les dernières années ; non des comptages.",),
+        ),
     )
 
 
@@ -162,7 +147,7 @@ def department_ages(shared: Path) -> pd.DataFrame:
 
 
 def _department_ages_record() -> Record:
-    return _record(
+    return insee_record(
         "population_department_age",
         "Estimations de population par département, sexe et grande classe d'âge",
         "all",
@@ -175,8 +160,7 @@ def _department_ages_record() -> Record:
             *AGE_COLUMNS,
             number("persons", "persons", "personnes"),
         ),
-        ("Estimates, not census counts.",),
-        ("Estimations, non des comptages.",),
+        (("Estimates, not census counts.",), ("Estimations, non des comptages.",)),
     )
 
 
@@ -234,7 +218,7 @@ def _crossed_columns(name: str, en: str, fr: str) -> tuple[Column, ...]:
 
 
 def _age_occupation_record() -> Record:
-    return _record(
+    return insee_record(
         "census_age_occupation",
         "Population de 15 ans ou plus par sexe, âge et catégorie socioprofessionnelle",
         "15+",
@@ -243,13 +227,15 @@ def _age_occupation_record() -> Record:
         "Cells of table POP6, transcribed; metropolitan France 2020 and a few areas whose panel of "
         "men is whole; women are both less men.",
         _crossed_columns("occupation", "cs1 to cs8", "cs1 à cs8"),
-        ("Metropolitan France: the panel of men stops at 39 years.",),
-        ("France métropolitaine : le tableau des hommes s'arrête à 39 ans.",),
+        (
+            ("Metropolitan France: the panel of men stops at 39 years.",),
+            ("France métropolitaine : le tableau des hommes s'arrête à 39 ans.",),
+        ),
     )
 
 
 def _age_diploma_record() -> Record:
-    return _record(
+    return insee_record(
         "census_age_diploma",
         "Population non scolarisée de 15 ans ou plus par âge et diplôme, zone d'emploi de Bourges",
         "15+, no longer enrolled",
@@ -257,10 +243,12 @@ def _age_diploma_record() -> Record:
         "https://www.insee.fr/fr/statistiques/2021053",
         "Cells of table FOR2, transcribed; BEPC and CAP-BEP gathered, higher levels gathered.",
         _crossed_columns("diploma", "highest diploma", "diplôme le plus élevé"),
-        ("One employment zone: used for the association of age and diploma, never for its level.",),
         (
-            "Une seule zone d'emploi : sert à l'association de l'âge et du diplôme, jamais à son "
-            "niveau.",
+            ("One employment zone: gives the association of age and diploma, never a level.",),
+            (
+                "Une seule zone d'emploi : donne l'association de l'âge et du diplôme, jamais un "
+                "niveau.",
+            ),
         ),
     )
 
@@ -307,7 +295,7 @@ def _measured(kept: pd.DataFrame, measure: pd.Series, ages: pd.Series | None) ->
 
 
 def _schooling_record() -> Record:
-    return _record(
+    return insee_record(
         "census_schooling",
         "Scolarisation par âge et diplôme des personnes non scolarisées",
         "by age; diplomas: 15+ no longer enrolled",
@@ -323,99 +311,50 @@ def _schooling_record() -> Record:
             text("measure", "what is measured", "grandeur"),
             number("value", "persons, or proportion", "personnes, ou proportion"),
         ),
-        ("Rates are published to 0.1 point.",),
-        ("Les taux sont publiés à 0,1 point près.",),
+        (("Rates are published to 0.1 point.",), ("Les taux sont publiés à 0,1 point près.",)),
     )
 
 
-def survey_profiles(shared: Path) -> pd.DataFrame:
-    """Return the survey's joint of age, sex, diploma and occupation, 18 and over."""
-    columns = ["ANNEE", "AGE", "SEXE", "DIPL5", "PCS8EGO", "SITUEMP", "POND"]
-    raw = pd.read_csv(
-        shared / "credoc/barometre_numerique_2007_2022_full.csv.gz",
-        usecols=columns,
-        dtype=str,
-        keep_default_na=False,
+def employment(shared: Path) -> pd.DataFrame:
+    """Return the share of women in each occupation, from shares of occupations in each sex."""
+    raw = _transcribed(shared)
+    kept = raw[
+        (raw["table_id"] == "EEC CSP des personnes en emploi")
+        & (raw["age"] == "15 ans ou plus en emploi")
+        & (raw["unit"] == "percent")
+    ]
+    shares = kept.pivot_table(
+        index="csp", columns="sex", values="value", aggfunc=lambda v: float(v.iloc[0])
     )
-    raw = raw[pd.to_numeric(raw["ANNEE"]).between(2016, 2022)]
-    age = pd.to_numeric(raw["AGE"])
-    student = raw["SITUEMP"].isin(SURVEY_STUDENTS)
-    first = pd.cut(age, [*FIRST_AGES, 200], right=False, labels=list(FIRST_AGES))
-    cells = pd.DataFrame(
+    main = shares.drop(index=["Ensemble", "Non renseigné"])
+    main = main[~main.index.str.contains("qualifiés")]
+    # both = w women + (1 - w) men for every occupation: least squares over them.
+    gap = main["Femmes"] - main["Hommes"]
+    women = float((gap * (main["Ensemble"] - main["Hommes"])).sum() / (gap**2).sum())
+    five = main.rename(index=EMPLOYED).groupby(level=0).sum()
+    return pd.DataFrame(
         {
-            "first_age": first,
-            "sex": raw["SEXE"].map(SEXES),
-            "diploma": raw["DIPL5"].map(SURVEY_DIPLOMAS).where(~student, "student"),
-            "occupation": raw["PCS8EGO"].map(SURVEY_OCCUPATIONS),
-            "n": 1,
-            "w": pd.to_numeric(raw["POND"]),
-            "w2": pd.to_numeric(raw["POND"]) ** 2,
+            "occupation": five.index,
+            "women": (women * five["Femmes"] / five["Ensemble"]).round(4).to_numpy(),
         }
-    )[age >= 18]
-    if cells.isna().any().any():
-        raise ValueError("the survey has a category of age, sex, diploma or occupation not mapped")
-    cells["first_age"] = cells["first_age"].astype(int)
-    keys = ["first_age", "sex", "diploma", "occupation"]
-    return cells.groupby(keys, as_index=False).sum().round(6)
-
-
-def _survey_profiles_record() -> Record:
-    record = _record(
-        "survey_profiles",
-        "Baromètre du numérique 2016-2022 : âge x sexe x diplôme x profession, 18 ans et plus",
-        "18+",
-        "2016-2020 and 2022, pooled",
-        "https://www.data.gouv.fr/fr/datasets/barometre-du-numerique/",
-        "Respondents of 18 and over of the six waves, counted by cell; students by their situation "
-        "whatever their occupation.",
-        (
-            integer("first_age", "first year of the age class", "premier âge de la classe"),
-            SEX,
-            text("diploma", "highest diploma, or student", "diplôme, ou student (étudiant)"),
-            text("occupation", "occupation, seven classes", "profession, sept classes"),
-            integer("n", "respondents", "répondants"),
-            number("w", "sum of weights", "somme des poids"),
-            number("w2", "sum of squared weights", "somme des carrés des poids"),
-        ),
-        ("Gives the frame its joint of diploma and occupation, never a level.",),
-        ("Donne à la base sa structure diplôme x profession, jamais un niveau.",),
-        licence="ODbL-1.0",
-        producer=CREDOC,
     )
-    return record
 
 
-def _record(
-    name: str,
-    title: str,
-    universe: str,
-    vintage: str,
-    address: str,
-    transformation: str,
-    columns: tuple[Column, ...],
-    caveats_en: tuple[str, ...],
-    caveats_fr: tuple[str, ...],
-    *,
-    licence: str = "etalab-2.0",
-    producer: str = INSEE,
-) -> Record:
-    return Record(
-        Source(
-            name=name,
-            producer=producer,
-            title=title,
-            universe=universe,
-            vintage=vintage,
-            unit="persons",
-            licence=licence,
-            address=address,
-            role="fit",
-            sha256="",
-            transformation=transformation,
+def _employment_record() -> Record:
+    return insee_record(
+        "employment_occupation_sex",
+        "Part de femmes par catégorie socioprofessionnelle (enquête Emploi 2022)",
+        "15+, in employment",
+        "2022",
+        "https://www.insee.fr/fr/statistiques/7456871",
+        "From the shares of occupations among women, men and all; women's share of employment is "
+        "the one that reconciles the three.",
+        (
+            text("occupation", "occupation, working classes", "profession, cinq classes"),
+            number("women", "share of women", "part de femmes"),
         ),
-        file=f"{name}.csv",
-        rows=0,
-        columns=columns,
-        caveats_en=caveats_en,
-        caveats_fr=caveats_fr,
+        (
+            ("Shares are published to 0.1 point; a survey, not the census.",),
+            ("Parts publiées à 0,1 point près ; une enquête, non le recensement.",),
+        ),
     )

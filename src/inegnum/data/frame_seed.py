@@ -3,10 +3,10 @@
 Model
     No published table crosses diploma and occupation. The survey does (17,000 adults, six waves):
     its counts are smoothed towards the log-linear model of all two-way associations, one
-    pseudo-respondent a cell (Dirichlet posterior mean). That table is then fitted (IPF) to what the
-    census says of France: age x occupation (and x sex where published), schooling by age and sex,
-    diploma by sex. Before that its age x diploma association is moved to a census table, because
-    the survey calls "no diploma" half as many people as the census does.
+    pseudo-respondent a cell (Dirichlet posterior mean). Its age x diploma association is moved to
+    that of a census table, for the survey calls "no diploma" half as many people as the census.
+    The table is then fitted (IPF) to what is known of France: age x occupation (and x sex where
+    published), occupation x sex, schooling by age and sex, diploma by sex.
 
 Uncertainty
     Each draw takes a gamma draw of the survey's cells (Dirichlet with effective counts n / deff
@@ -20,7 +20,8 @@ Choices
     A floor of `_FLOOR` persons in ten thousand of a cell's expected count keeps rare cells open.
 
 Limits
-    Sex x occupation above 40 comes from three small areas, moved to national ages.
+    Sex x occupation above 40 takes its age pattern from three small areas, its level from the
+    Enquête Emploi 2022.
 
 References
 ----------
@@ -173,6 +174,7 @@ def _local_men_share() -> Floats:
     return np.asarray((sums["men"] + 5) / (sums["both"] + 10))
 
 
+@cache
 def _schooling(measure: str, sex: str) -> pd.Series:
     table, _ = catalogue.table("census_schooling")
     rows = table[(table["area"] == "FE-1") & (table["measure"] == measure) & (table["sex"] == sex)]
@@ -216,6 +218,12 @@ def _national_margins() -> list[Margin]:
     margins.append(
         Margin("age x occupation x sex, France 2020", by_sex, split.reshape(n_known * 14))
     )
+    table, _ = catalogue.table("employment_occupation_sex")
+    women = table.set_index("occupation")["women"].loc[list(OCCUPATIONS[:5])].to_numpy()
+    working = both.sum(axis=0)[:5]
+    group = np.where(cells[3] < 5, cells[3] * 2 + cells[1], -1)
+    by_sex_only = np.stack([working * women, working * (1 - women)], axis=-1)
+    margins.append(Margin("occupation x sex, Enquête Emploi 2022", group, by_sex_only.ravel()))
     margins.extend(_schooling_margins(ages, cells))
     return margins
 

@@ -56,6 +56,7 @@ SOURCES = (
     "population_department_age",
     "census_age_occupation",
     "census_age_diploma",
+    "employment_occupation_sex",
     "survey_profiles",
 )
 
