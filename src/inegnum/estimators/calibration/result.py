@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy import sparse
 
 from inegnum.errors import InputError
 from inegnum.estimators.calibration.diagnostics import Diagnostics, diagnose
@@ -140,3 +141,35 @@ class Calibration:
         live = w != 0
         values = np.divide(weighted, w, out=np.zeros(np.shape(weighted)), where=live)
         return np.asarray(w * self.residuals(values))
+
+    def regression(
+        self, values: sparse.csc_array, weights: Floats
+    ) -> tuple[sparse.csr_array, Floats]:
+        """Return unit-level auxiliary variables and coefficients of many sparse variables on them.
+
+        Parameters
+        ----------
+        values : csc_array of shape (n, D)
+            Variables that are zero in most rows.
+        weights : ndarray of shape (n,)
+            Weights they are estimated with (the calibrated ones unless trimmed since).
+
+        Returns
+        -------
+        x : csr_array of shape (n, p), coefficients : ndarray of shape (p, D)
+        """
+        s, n = self.system, self.weights.size
+        place = s.rows_of(n)
+        x = sparse.csr_array(sparse.csr_array(s.x)[place])
+        if s.group is not None:
+            x = sparse.csr_array(sparse.diags_array(1 / s.members[place]) @ x)
+        ratio = np.divide(weights, self.weights, out=np.zeros(n), where=self.weights != 0)
+        q = np.ones(s.d.size) if s.q is None else s.q
+        # z' V y of the projection with y summed by distinct unit, all columns at once.
+        gather = sparse.csr_array(
+            (self.initial * ratio, (place, np.arange(n))), shape=(s.d.size, n)
+        )
+        sums = gather @ values
+        z = sparse.csr_array(self.projection.z)
+        moments = (sparse.csr_array(z.T) @ (sparse.diags_array(q) @ sums)).toarray()
+        return x, self.projection.inverse @ moments

@@ -92,6 +92,28 @@ class System:
             return self.cells.sums(wy)
         return wy if self.group is None else np.bincount(self.group, wy, self.d.size)
 
+    def replicated(self, weights: Floats) -> Floats:
+        """Return replicate weights of the distinct units, shape (m, R), from (n, R).
+
+        A household's weight is that of its first member: members share it.
+        """
+        n = weights.shape[0]
+        if self.group is not None:
+            first = np.unique(self.group, return_index=True)[1]
+            return np.asarray(weights[first])
+        if self.cells is None:
+            return weights
+        place = self.rows_of(n)
+        gather = sparse.csr_array((np.ones(n), (place, np.arange(n))), shape=(self.d.size, n))
+        return np.asarray(gather @ weights)
+
+    def rows_of(self, n: int) -> Ints:
+        """Return the row of x of each unit, shape (n,)."""
+        if self.cells is not None:
+            row = self.cells.expand(np.arange(self.d.size, dtype=np.float64), np.ones(n))
+            return np.asarray(row, dtype=np.intp)
+        return np.arange(n) if self.group is None else self.group
+
     @property
     def members(self) -> Floats:
         """Number of units a row of x is the sum of: household sizes, one otherwise."""

@@ -1,0 +1,184 @@
+"""Calibration of many weight vectors at once, for replicates.
+
+All replicates share auxiliary variables and totals, so Newton's steps are taken together: products
+with the auxiliary variables run over blocks of replicates, small systems are solved in one call.
+Every replicate starts from the dual point of the full sample and must meet every margin.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from inegnum.errors import CalibrationError
+from inegnum.numerics.distances import Distance, Linear
+from inegnum.numerics.normal_equations import Matrix, independent_columns
+
+__all__ = ["solve_batch"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.intp]
+
+# Replicates worked on together: their ratios stay in cache from one step to the next.
+_BLOCK: Final = 32
+_MAX_STEPS: Final = 60
+_MAX_HALVINGS: Final = 8
+
+
+def solve_batch(
+    x: Matrix,
+    D: Floats,
+    totals: Floats,
+    *,
+    distance: Distance,
+    start: Floats,
+    q: Floats | None = None,
+    ridge: Floats | None = None,
+    tolerance: float = 1e-10,
+) -> Floats:
+    """Return calibrated ratios of every replicate.
+
+    Parameters
+    ----------
+    x : Matrix of shape (m, p)
+    D : ndarray of shape (m, R)
+        Initial weights of each replicate; 0 where a replicate leaves a unit out.
+    totals : ndarray of shape (p,)
+    distance : Distance
+    start : ndarray of shape (p,)
+        Dual point of the full sample.
+    q : ndarray of shape (m,), optional
+    ridge : ndarray of shape (p,), optional
+    tolerance : float
+
+    Returns
+    -------
+    ndarray of shape (m, R)
+
+    Raises
+    ------
+    CalibrationError
+        Some replicate cannot meet the margins, for instance because it left a category empty.
+    """
+    soft = np.zeros(totals.size) if ridge is None else ridge
+    full = D.mean(axis=1)
+    exact = np.flatnonzero((soft == 0) & (np.asarray(np.abs(x).T @ full) > 0))
+    names = [str(j) for j in range(totals.size)]
+    kept, _ = independent_columns(x, full, totals, exact, names)
+    kept = np.sort(np.concatenate([kept, np.flatnonzero(soft > 0)]))
+    X = sparse.csr_array(x)[:, kept]
+    block = _Block(X, _pairs(X), totals[kept], distance, q, soft[kept], tolerance)
+    out = np.empty(D.shape)
+    for at in range(0, D.shape[1], _BLOCK):
+        span = slice(at, min(at + _BLOCK, D.shape[1]))
+        out[:, span] = block.solve(np.ascontiguousarray(D[:, span]), start[kept], at)
+    return out
+
+
+def _pairs(x: sparse.csr_array) -> sparse.csr_array:
+    """Return products of every two columns, shape (p * p, m): ``x' diag(v) x`` is then one product.
+
+    Rows of x are short, so the table stays sparse.
+    """
+    m, p = x.shape
+    count = np.diff(x.indptr).astype(np.int64)
+    # Every stored entry of a row meets every stored entry of the same row.
+    first = np.repeat(np.arange(x.nnz), np.repeat(count, count))
+    row = np.repeat(np.arange(m), count**2)
+    begin = np.concatenate([[0], np.cumsum(count**2)])[:-1]
+    second = x.indptr[row] + (np.arange(first.size) - begin[row]) % count[row]
+    columns = x.indices.astype(np.int64)
+    key = columns[first] * p + columns[second]
+    return sparse.csr_array((x.data[first] * x.data[second], (key, row)), shape=(p * p, m))
+
+
+class _Block:
+    """Newton's steps of a block of replicates."""
+
+    def __init__(
+        self,
+        x: sparse.csr_array,
+        pairs: sparse.csr_array,
+        totals: Floats,
+        distance: Distance,
+        q: Floats | None,
+        ridge: Floats,
+        tolerance: float,
+    ) -> None:
+        self.x, self.xt = x, sparse.csr_array(x.T)
+        self.pairs, self.totals, self.distance = pairs, totals[:, None], distance
+        self.q = None if q is None else q[:, None]
+        self.ridge, self.tolerance = ridge[:, None], tolerance
+        self.size = np.where(totals != 0, np.abs(totals), 1.0)[:, None]
+
+    def solve(self, D: Floats, start: Floats, offset: int) -> Floats:
+        p, R = self.totals.shape[0], D.shape[1]
+        lam = np.repeat(start[:, None], R, axis=1)
+        u, g, residual = self._at(D, lam)
+        before = np.inf
+        for _ in range(_MAX_STEPS):
+            miss = self._miss(residual)
+            worst = float(miss.max())
+            # Weights are asked for two digits more than margins, as far as rounding lets them.
+            if worst <= self.tolerance and (worst <= 0.01 * self.tolerance or worst >= before):
+                return g
+            before = worst
+            v = D * self.distance.slope(u, g)
+            if self.q is not None:
+                v *= self.q
+            H = np.ascontiguousarray((self.pairs @ v).T).reshape(R, p, p)
+            H[:, np.arange(p), np.arange(p)] += self.ridge.T + 1e-300
+            move = _solved(H, residual)
+            lam, u, g, residual = self._search(D, lam, move, miss)
+        raise self._stopped(residual, offset)
+
+    def _at(self, D: Floats, lam: Floats) -> tuple[Floats, Floats, Floats]:
+        u = self.x @ lam
+        if self.q is not None:
+            u *= self.q
+        g = self.distance.ratio(u)
+        return u, g, self.totals - self.xt @ (D * g) - self.ridge * lam
+
+    def _miss(self, residual: Floats) -> Floats:
+        return np.asarray(np.max(np.abs(residual) / self.size, axis=0))
+
+    def _search(
+        self, D: Floats, lam: Floats, move: Floats, miss: Floats
+    ) -> tuple[Floats, Floats, Floats, Floats]:
+        """Take full steps, halved for replicates whose residuals would grow and overshoot."""
+        length = np.ones(lam.shape[1])
+        for _ in range(_MAX_HALVINGS):
+            trial = lam + length * move
+            u, g, after = self._at(D, trial)
+            grown = self._miss(after) > np.maximum(miss, self.tolerance)
+            bad = (grown & (np.sum(after * move, axis=0) < 0)) | ~np.isfinite(after).all(axis=0)
+            if isinstance(self.distance, Linear) or not bad.any():
+                break
+            length[bad] /= 4
+        return trial, u, g, after
+
+    def _stopped(self, residual: Floats, offset: int) -> CalibrationError:
+        miss = self._miss(residual)
+        bad = np.flatnonzero(~(miss <= self.tolerance))
+        return CalibrationError(
+            "some replicates cannot be calibrated",
+            where=f"replicates {(bad[:5] + offset).tolist()}",
+            got=f"{bad.size} of a block, margins missed by up to {np.nanmax(miss):.1%}",
+            expected="every margin met in every replicate",
+            hint="merge small categories: a replicate may have left one without units",
+        )
+
+
+def _solved(H: Floats, residual: Floats) -> Floats:
+    """Solve the systems of a block, shape (p, R); singular ones by least squares."""
+    size = np.sqrt(np.maximum(np.diagonal(H, axis1=1, axis2=2), 1e-200))
+    S = H / (size[:, :, None] * size[:, None, :])
+    b = residual.T / size
+    try:
+        step = np.linalg.solve(S, b[:, :, None])[:, :, 0]
+    except np.linalg.LinAlgError:
+        step = np.stack([np.linalg.lstsq(s, r, rcond=1e-10)[0] for s, r in zip(S, b, strict=True)])
+    return np.asarray((step / size).T)
