@@ -22,7 +22,7 @@ def synthetic() -> AreaEstimates:
     incomes = table("sae_incomedata")
     incomes = incomes.assign(cell="educ" + incomes["educ"].astype(str))
     return poststratified_synthetic(
-        incomes, persons[cells], y="income", cell="cell", weight="weight"
+        incomes, persons[cells], y="income", cell="cell", weight="weight", mean="ht"
     )
 
 
