@@ -14,6 +14,7 @@ from scripts.build_reference import (
     census,
     census_seeds,
     geography,
+    labour_force,
     published,
     shapes,
     supply,
@@ -23,7 +24,17 @@ from scripts.build_reference import (
 from scripts.build_reference.checking import differences
 from scripts.build_reference.sources import ROOT, shared_data
 
-MODULES = (survey, geography, census, census_seeds, survey_seeds, shapes, supply, published)
+MODULES = (
+    survey,
+    geography,
+    census,
+    labour_force,
+    census_seeds,
+    survey_seeds,
+    shapes,
+    supply,
+    published,
+)
 
 
 def build_all(out: Path, only: list[str]) -> None:

@@ -1,0 +1,378 @@
+"""Known truth, France: census variables of communes predicted from other regions.
+
+Four census variables stand in for a digital indicator. Each region in turn is hidden; category
+rates, slopes and the size of deviations are learned on the others, and the rates of its communes
+and intercommunalities are drawn and compared with the census (`inegnum.review.ecological` gives the
+model). Methods compared, each with what it needs to be honest:
+
+==================  ============================================================================
+modelled            composition, context, deviations of region, metropolis and commune by size
+no_area_effect      the same, survey error only
+one_tau             the same, one commune deviation for every size
+planned_tau         the same, deviations of the estimator: 0.20 metropolis, 0.18 commune, no region
+halved, doubled     `modelled` with every deviation halved, doubled
+national            the national rate everywhere, deviations learned for it
+age                 composition by age alone, deviations learned for it
+calibrated          rates linear in the margins (calibration), deviations learned for them
+==================  ============================================================================
+
+The variable predicted is never among what predicts it, nor is a variable that contains it:
+``COMPOSITION`` and ``CONTEXT`` say what is used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from inegnum.errors import InputError
+from inegnum.review.ecological import (
+    Areas,
+    Calibrated,
+    CategoryRates,
+    Learned,
+    Predictor,
+    area_effects,
+    learn,
+    predict,
+    survey,
+)
+from inegnum.review.scores import interval_columns, normal_log_score
+
+__all__ = [
+    "ACTIVE",
+    "METHODS",
+    "SIZE_LABELS",
+    "TARGETS",
+    "Target",
+    "areas_of",
+    "fold",
+    "shift_to_total",
+    "views",
+]
+
+Floats = npt.NDArray[np.float64]
+
+# Size of the Baromètre of 2022 over its Kish design effect (4,184 / 1.17).
+SURVEY_N: Final = 3576.0
+METHODS: Final = (
+    "modelled",
+    "no_area_effect",
+    "one_tau",
+    "planned_tau",
+    "halved",
+    "doubled",
+    "national",
+    "age",
+    "calibrated",
+)
+_SIZES: Final = (0, 3e3, 5e3, 1e4, 2e4, 5e4, np.inf)
+SIZE_LABELS: Final = ("2-3k", "3-5k", "5-10k", "10-20k", "20-50k", "50k+")
+ACTIVE: Final = ("farmers", "self_employed", "managers", "intermediate", "employees", "workers")
+_CONTEXT: Final = (
+    "social_housing",
+    "flats",
+    "share_managers",
+    "share_workers",
+    "log_population",
+    "share_15_29",
+    "share_75p",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A census variable that stands in for a digital indicator.
+
+    Attributes
+    ----------
+    code, en, fr : str
+        Identifier and labels.
+    numerator : tuple of str
+        Columns summed.
+    denominator : str
+        Column of persons it is about.
+    composition : str
+        ``"occupation"`` (active by occupation, other under 75, 75 and over), ``"active"`` (active
+        by occupation) or ``"age"`` (15-29, 30-74, 75 and over).
+    context : tuple of str
+        Covariates of the commune; none contains the numerator.
+    """
+
+    code: str
+    en: str
+    fr: str
+    numerator: tuple[str, ...]
+    denominator: str
+    composition: str
+    context: tuple[str, ...]
+
+
+TARGETS: Final = (
+    Target(
+        "no_diploma",
+        "no diploma, people no longer enrolled",
+        "sans diplôme, personnes non scolarisées",
+        ("no_diploma",),
+        "not_enrolled",
+        "occupation",
+        (*_CONTEXT, "share_unemployed"),
+    ),
+    Target(
+        "higher",
+        "higher education, people no longer enrolled",
+        "diplôme du supérieur, personnes non scolarisées",
+        ("higher",),
+        "not_enrolled",
+        "occupation",
+        (*_CONTEXT, "share_unemployed"),
+    ),
+    Target(
+        "unemployed",
+        "unemployed, in the labour force",
+        "chômeurs, population active",
+        ("unemployed",),
+        "active",
+        "active",
+        (*_CONTEXT, "share_no_diploma", "share_higher"),
+    ),
+    Target(
+        "retired",
+        "retired, 15 and over",
+        "retraités, 15 ans et plus",
+        ("retired",),
+        "persons_15p",
+        "age",
+        (*_CONTEXT, "share_unemployed", "share_no_diploma", "share_higher"),
+    ),
+)
+
+
+def areas_of(table: pd.DataFrame, target: Target) -> Areas:
+    """Return the communes of a census table as areas with a known truth.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row a commune: counts (``population, persons_15p, age_15_29, age_75p, active``, the six
+        occupations of the active, ``not_enrolled, no_diploma, higher, unemployed, retired``),
+        ``social_housing`` and ``flats`` per main residence, ``urban``, ``epci``, ``region``.
+    target : Target
+
+    Raises
+    ------
+    InputError
+        A count is missing: communes without the variable are left out before, by name.
+    """
+    needed = [*target.numerator, target.denominator]
+    if table[needed].isna().any(axis=None):
+        raise InputError(
+            "a true rate cannot be computed",
+            where=", ".join(table.loc[table[needed].isna().any(axis=1), "geo"].head()),
+            expected="communes with every count of the target",
+        )
+    persons = table[target.denominator].to_numpy(np.float64)
+    y = table[list(target.numerator)].sum(axis=1).to_numpy(np.float64) / persons
+    _, group = np.unique(table["epci"].to_numpy(str), return_inverse=True)
+    region = np.asarray(table["region"].astype(int), dtype=np.int64)
+    x = np.hstack([_context(table, target.context), _urban(table)])
+    return Areas(y, _composition(table, target), x, persons, group.astype(np.int64), region)
+
+
+def _composition(table: pd.DataFrame, target: Target) -> Floats:
+    """Return the shares of the categories, shape (A, C)."""
+    occupations = table[list(ACTIVE)].to_numpy(np.float64)
+    old = table["age_75p"].to_numpy(np.float64)
+    if target.composition == "active":
+        counts = occupations
+    elif target.composition == "occupation":
+        # Some of the active are enrolled, so the residual can be too small: at least 2 % of adults.
+        rest = table["not_enrolled"].to_numpy(np.float64) - occupations.sum(axis=1) - old
+        rest = np.maximum(rest, 0.02 * table["persons_15p"].to_numpy(np.float64))
+        counts = np.column_stack([occupations, rest, old])
+    else:
+        young = table["age_15_29"].to_numpy(np.float64)
+        counts = np.column_stack([young, table["persons_15p"].to_numpy() - young - old, old])
+    return np.asarray(counts / counts.sum(axis=1, keepdims=True))
+
+
+def _context(table: pd.DataFrame, names: tuple[str, ...]) -> Floats:
+    """Return standardised covariates of the communes, shape (A, P)."""
+    columns = {
+        "social_housing": table["social_housing"],
+        "flats": table["flats"],
+        "share_managers": table["managers"] / table[list(ACTIVE)].sum(axis=1),
+        "share_workers": table["workers"] / table[list(ACTIVE)].sum(axis=1),
+        "log_population": np.log(table["population"]),
+        "share_15_29": table["age_15_29"] / table["persons_15p"],
+        "share_75p": table["age_75p"] / table["persons_15p"],
+        "share_unemployed": table["unemployed"] / table["active"],
+        "share_no_diploma": table["no_diploma"] / table["not_enrolled"],
+        "share_higher": table["higher"] / table["not_enrolled"],
+    }
+    x = np.column_stack([columns[name].to_numpy(np.float64) for name in names])
+    return np.asarray((x - x.mean(axis=0)) / x.std(axis=0))
+
+
+def _urban(table: pd.DataFrame) -> Floats:
+    """Return one column per urban class but rural, shape (A, 4).
+
+    The urban unit of Paris lies in one region: when that region is hidden its effect is not
+    learned but drawn from its prior, as any effect nothing was seen of.
+    """
+    classes = ("2k-20k", "20k-100k", "100k+", "paris")
+    return np.column_stack([(table["urban"] == name).to_numpy(np.float64) for name in classes])
+
+
+def shift_to_total(areas: Areas, predictor: Predictor, coefficients: Floats) -> float:
+    """Return the logit shift that gives these areas their total (the national anchor)."""
+    logits, shares = predictor.logits(areas, coefficients)
+    weight = (areas.persons / areas.persons.sum())[:, None] * shares
+    total = np.array([np.average(areas.y, weights=areas.persons)])
+    return float(area_effects(weight.reshape(1, -1), logits.reshape(1, -1), total)[0])
+
+
+def views(table: pd.DataFrame, target: Target) -> dict[str, Areas]:
+    """Return the areas as each method sees them: all evidence, age only, nothing."""
+    full = areas_of(table, target)
+    by_age = replace(target, composition="age")
+    nothing = np.empty((len(full), 0))
+    # Calibration knows no prior for a class it never met: Paris is one of the large units.
+    merged = np.column_stack([full.x[:, :-2], full.x[:, -2] + full.x[:, -1]])
+    return {
+        "full": full,
+        "calibrated": replace(full, x=merged),
+        "age": replace(full, shares=_composition(table, by_age), x=nothing),
+        "national": replace(full, shares=np.ones((len(full), 1)), x=nothing),
+    }
+
+
+def fold(
+    region: int,
+    target: Target,
+    table: pd.DataFrame,
+    *,
+    earlier: pd.DataFrame | None = None,
+    methods: tuple[str, ...] = METHODS,
+    draws: int = 500,
+    surveys: int = 2,
+) -> pd.DataFrame:
+    """Predict one region from the others and set the predictions beside the truth.
+
+    Parameters
+    ----------
+    region : int
+        Hidden region.
+    target : Target
+    table : DataFrame
+        Census of the year predicted, see `areas_of`.
+    earlier : DataFrame, optional
+        Census to learn from instead (the other regions of an earlier year); the level is then
+        anchored on the total of the other regions in the year predicted.
+    methods : tuple of str
+    draws : int
+    surveys : int
+        National surveys simulated; errors of one survey are shared by all areas.
+
+    Returns
+    -------
+    DataFrame
+        One row an area and method: ``target, method, level, geo, region, size, urban, cluster,
+        truth, est, sd, survey``, interval bounds and ``log_score``. Levels: ``commune``, and
+        ``epci`` for intercommunalities of five communes or more (sums of communes, draw by draw).
+    """
+    now = views(table, target)
+    past = now if earlier is None else views(earlier, target)
+    labels = table[table["region"].astype(int) == region].reset_index(drop=True)
+    known: dict[tuple[str, bool], Learned] = {}
+    rows = []
+    for method in methods:
+        view = method if method in ("age", "national", "calibrated") else "full"
+        one_tau = method == "one_tau"
+        predictor: Predictor = Calibrated() if view == "calibrated" else CategoryRates()
+        key = (view, one_tau)
+        if key not in known:
+            others = past[view].take(past[view].region != region)
+            known[key] = learn(others, predictor, n=SURVEY_N, one_tau=one_tau)
+            if earlier is not None:
+                anchor = now[view].take(now[view].region != region)
+                known[key] = _anchored(known[key], anchor, predictor)
+        hidden = now[view].take(now[view].region == region)
+        for repeat in range(surveys):
+            # Streams by fold, not by order: results do not depend on the workers. Every method
+            # sees the same surveys, so that methods do not differ by their luck.
+            seeds = [region, TARGETS.index(target), repeat]
+            coefficients = survey(known[key], draws, np.random.default_rng([*seeds, 0]))
+            rng = np.random.default_rng([*seeds, 1 + METHODS.index(method)])
+            deviations = _deviations(method, known[key], draws, rng)
+            drawn = predict(
+                known[key],
+                hidden,
+                predictor,
+                coefficients=coefficients,
+                deviations=deviations,
+                rng=rng,
+            )
+            rows += [
+                _score(drawn, hidden, labels, level).assign(
+                    target=target.code, method=method, level=level, survey=repeat
+                )
+                for level in ("commune", "epci")
+            ]
+    return pd.concat(rows, ignore_index=True)
+
+
+def _anchored(learned: Learned, anchor: Areas, predictor: Predictor) -> Learned:
+    """Shift the category rates so that the other regions have their total of the new year."""
+    shift = shift_to_total(anchor, predictor, learned.coefficients)
+    moved = learned.coefficients.copy()
+    moved[: anchor.shares.shape[1]] += shift
+    return replace(learned, coefficients=moved)
+
+
+def _deviations(method: str, learned: Learned, draws: int, rng: np.random.Generator) -> Floats:
+    """Return the standard deviations a method draws its deviations with, shape (S or 0, 4)."""
+    if method == "no_area_effect":
+        return np.empty((0, 4))
+    if method == "planned_tau":
+        # No region, 0.20 between metropolises, 0.18 between communes of every size, each with a
+        # quarter of uncertainty on the log scale: the prior of `inegnum.estimators.spec.Tau`.
+        return np.array([0.0, 0.20, 0.18, 0.0]) * np.exp(0.25 * rng.standard_normal((draws, 4)))
+    factor = {"halved": 0.5, "doubled": 2.0}.get(method, 1.0)
+    return factor * learned.variances.draw(draws, rng)
+
+
+def _score(drawn: Floats, hidden: Areas, labels: pd.DataFrame, level: str) -> pd.DataFrame:
+    """Set draws of the hidden communes, or of their sums, beside the truth."""
+    size = pd.cut(labels["population"], list(_SIZES), labels=list(SIZE_LABELS), right=False)
+    keys = pd.DataFrame(
+        {
+            "geo": labels["geo"],
+            "region": labels["region"],
+            "cluster": labels["region"],
+            "size": size.astype(str),
+            "urban": labels["urban"],
+        }
+    )
+    truth = hidden.y
+    if level == "epci":
+        counts = labels["epci"].value_counts()
+        names = sorted(counts.index[counts >= 5])
+        weight = labels["epci"].to_numpy()[None, :] == np.array(names, dtype=object)[:, None]
+        weight = weight * hidden.persons
+        weight = weight / weight.sum(axis=1, keepdims=True)
+        drawn, truth = drawn @ weight.T, weight @ truth
+        one = labels["region"].iloc[0]
+        keys = pd.DataFrame({"geo": names}).assign(region=one, cluster=one, size="", urban="")
+    logits = _logit(drawn)
+    scores = normal_log_score(logits.mean(axis=0), logits.std(axis=0, ddof=1), _logit(truth))
+    columns = interval_columns(drawn)
+    return keys.assign(truth=truth, sd=drawn.std(axis=0, ddof=1), log_score=scores, **columns)
+
+
+def _logit(p: Floats) -> Floats:
+    return np.asarray(np.log(p) - np.log1p(-p))
