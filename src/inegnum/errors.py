@@ -13,6 +13,7 @@ __all__ = [
     "BenchmarkError",
     "CalibrationError",
     "ConvergenceError",
+    "FetchError",
     "FrameError",
     "InegnumError",
     "InegnumWarning",
@@ -95,6 +96,10 @@ class FrameError(InputError):
 
 class ProvenanceError(InegnumError):
     """A file that is not what its record says, or a source without a record."""
+
+
+class FetchError(InegnumError, OSError):
+    """A file that could not be downloaded."""
 
 
 class IsolationError(ProvenanceError):

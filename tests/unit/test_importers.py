@@ -102,6 +102,21 @@ def test_four_bases_make_one_line_of_margins(tmp_path: Path) -> None:
         to_margins([])
 
 
+def test_the_classes_of_2022_are_read_as_before(tmp_path: Path) -> None:
+    groups = ("11_21", "12_22", "13_23", "14_24", "15_25", "16_26", "32", "40")
+    text = POPULATION.replace("18_", "22_")
+    for i, group in enumerate(groups, 1):
+        text = text.replace(f"POP15P_CS{i}", f"POP15P_STAT_GSEC{group}")
+    # Bases of 2022 carry older years for comparison: they are left aside.
+    text = text.replace("P22_POP_IMM", "P16_POP")
+    new = read_file(write(tmp_path, "base-ic-evol-struct-pop-2022.CSV", text))
+    old = read_file(write(tmp_path, "base-ic-evol-struct-pop-2018.CSV", POPULATION))
+    pd.testing.assert_frame_equal(new.table, old.table)
+    assert (new.year, new.unused) == (2022, ("P16_POP",))
+    with pytest.raises(InputError, match="line 2, column C22_POP15P"):
+        read_file(write(tmp_path, "base-ic-a-2022.csv", text.replace("80;0;5;10", "80;0;5;99")))
+
+
 def test_two_files_that_disagree_are_refused(tmp_path: Path) -> None:
     a = read_file(write(tmp_path, "base-ic-a-2018.csv", POPULATION))
     other = DIPLOMAS.replace("01004;8;5", "01004;9.5;5")
@@ -289,6 +304,17 @@ def test_the_detail_file_gives_joint_counts(tmp_path: Path, form: str) -> None:
     assert kept["geo"].tolist() == ["3399"]
     with pytest.raises(InputError, match="no person of the departments"):
         read_file(path, departments=("35",))
+
+
+def test_the_detail_file_of_2022_names_groups(tmp_path: Path) -> None:
+    text = DETAIL.replace(";CS1;", ";STAT_GSEC;")
+    for age, old, new in (("029", "3", "13"), ("019", "8", "40"), ("080", "7", "32")):
+        text = text.replace(f";{age};{old};", f";{age};{new};")
+    text = text.replace(";015;8;", ";015;40;").replace(";010;8;", ";010;ZZ;")
+    new = read_file(write(tmp_path, "RP2022_indcvi.csv", text))
+    old = read_file(write(tmp_path, "FD_INDCVI_2019.csv", DETAIL))
+    pd.testing.assert_frame_equal(new.table, old.table)
+    assert new.year == 2022
 
 
 @pytest.mark.parametrize(

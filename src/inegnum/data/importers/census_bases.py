@@ -2,7 +2,9 @@
 
 Column names say who is counted: ``P18_F1529`` is women of 15 to 29, main exploitation, census 2018;
 ``C18_POP15P_CS3`` managers of 15 and over, complementary exploitation; ``P18_NSCOL15P_SUP2`` people
-of 15 and over no longer enrolled whose diploma is two years after baccalauréat.
+of 15 and over no longer enrolled whose diploma is two years after baccalauréat. Since 2022
+occupations are named by status and socio-economic group (``C22_POP15P_STAT_GSEC13_23``: managers in
+work or out of it); they are read as the eight classes of before.
 
 The reader of evol-struct-pop has met a real file (Seine-Maritime, 2013, by IRIS). Those of
 diplomes-formation, activite-residents and couples-familles-menages follow the same documented
@@ -60,6 +62,14 @@ _HOUSEHOLD = {
     "FAMMONO": "single_parent",
 }
 _OCCUPATION = r"(?:_CS(?P<cs>[1-8]))?"
+# In work (1x) or unemployed (2x) by group, retired (32), others (40).
+_GSEC: Final = {
+    **{f"1{i}_2{i}": str(i) for i in range(1, 7)},
+    **{f"1{i}": str(i) for i in range(1, 7)},
+    "32": "7",
+    "40": "8",
+}
+_STATUS_GROUP = re.compile(rf"_STAT_GSEC({'|'.join(sorted(_GSEC, key=len, reverse=True))})$")
 _PATTERNS: Final = (
     (re.compile(r"POP(?P<sex>[HF])?"), ""),
     (re.compile(rf"(?P<sex>POP|H|F){_AGE}{_OCCUPATION}"), ""),
@@ -132,6 +142,7 @@ def decode(stem: str) -> Cell | None:
     >>> decode("POP_IMM") is None
     True
     """
+    stem = _with_classes(stem)
     for pattern, group in _PATTERNS:
         found = pattern.fullmatch(stem)
         if not found:
@@ -152,6 +163,11 @@ def decode(stem: str) -> Cell | None:
             "diploma": _DIPLOMA[diploma] if diploma else "",
         }
     return None
+
+
+def _with_classes(stem: str) -> str:
+    """Return the stem with its status and group named as one of the eight classes."""
+    return _STATUS_GROUP.sub(lambda found: f"_CS{_GSEC[found[1]]}", stem)
 
 
 def _ages(text: str | None) -> tuple[int, int]:
@@ -180,7 +196,7 @@ def read_base(raw: Raw) -> Imported:
     for column in raw.table.columns:
         found = _PREFIX.fullmatch(column)
         if found and 2000 + int(found[2]) == year and decode(found[3]):
-            stems[column] = (found[1], found[3])
+            stems[column] = (found[1], _with_classes(found[3]))
         elif found:
             unused.append(column)
     values = numbers(raw, list(stems))

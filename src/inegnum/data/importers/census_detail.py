@@ -27,10 +27,11 @@ from inegnum.provenance import sha256_file
 __all__ = ["DETAIL_COLUMNS", "is_detail", "read_detail"]
 
 DETAIL_COLUMNS: Final = ("geo", "level", "age", "sex", "diploma", "occupation", "n", "N", "N2")
-_ALWAYS = ("CANTVILLE", "IRIS", "DEPT", "SEXE", "CS1", "ETUD", "IPONDI")
+_ALWAYS = ("CANTVILLE", "IRIS", "DEPT", "SEXE", "ETUD", "IPONDI")
 _AGES = ("AGEREV", "AGED")
 _DIPLOMAS = ("DIPL", "DIPL_15")
-_WANTED = frozenset({*_ALWAYS, *_AGES, *_DIPLOMAS})
+_OCCUPATIONS = ("CS1", "STAT_GSEC")
+_WANTED = frozenset({*_ALWAYS, *_AGES, *_DIPLOMAS, *_OCCUPATIONS})
 _BLOCK, _BLOCK_BYTES = 500_000, 64 << 20
 _NO_IRIS = "ZZZZZZZZZ"
 _FIRST_AGE = (12, 15, 18, 25, 40, 60, 70)
@@ -45,22 +46,19 @@ _DIPLOMA: Final = {
     # The short list does not tell BEPC from no diploma.
     "DIPL_15": {"A": "none", "B": "below_bac", "C": "bac", "D": "higher", "Z": ""},
 }
-_OCCUPATION: Final = dict(
-    zip(
-        "12345678",
-        (
-            "self_employed",
-            "self_employed",
-            "manager",
-            "intermediate",
-            "employee",
-            "worker",
-            "retired",
-            "inactive",
-        ),
-        strict=True,
-    )
-)
+# Farmers (1) and the self-employed (2) are one class of the codebook.
+_CLASSES = (OCCUPATION.levels[2], *OCCUPATION.levels[2:])
+_OCCUPATION: Final = {
+    "CS1": dict(zip("12345678", _CLASSES, strict=True)),
+    # Since 2022: status (1 in work, 2 unemployed, 3 and 4 neither) and socio-economic group;
+    # 32 is retired, any other code of people neither in work nor formerly so is inactive.
+    "STAT_GSEC": {
+        **{f"{a}{b}": _CLASSES[-1] for a in "1234" for b in "0123456789"},
+        **{f"{status}{i}": _CLASSES[i - 1] for status in "12" for i in range(1, 7)},
+        "32": _CLASSES[6],
+        "ZZ": _CLASSES[-1],
+    },
+}
 _SEX: Final = {"1": "men", "2": "women"}
 _ENROLLED: Final = {"1": True, "2": False}
 
@@ -100,13 +98,12 @@ def read_detail(path: Path, *, departments: tuple[str, ...] = ()) -> Imported:
             expected="a year in the name, as in FD_INDCVI_2019.csv",
         )
     sums: pd.DataFrame | None = None
-    line, kept, young = 2, 0, 0.0
-    diploma = ""
+    line, young = 2, 0.0
+    columns: dict[str, str] = {}
     for block in _progress(path):
-        diploma = diploma or _chosen(block, _DIPLOMAS, path)
-        counted, dropped = _count(block, path.name, line, diploma, departments)
+        columns = columns or _chosen(block, path)
+        counted, dropped = _count(block, _Place(path.name), line, columns, departments)
         young += dropped
-        kept += len(counted)
         line += len(block)
         sums = counted if sums is None else _added(pd.concat([sums, counted]))
     if sums is None or sums.empty:
@@ -117,7 +114,7 @@ def read_detail(path: Path, *, departments: tuple[str, ...] = ()) -> Imported:
             expected=", ".join(departments) or "persons of 12 and over",
         )
     notes = [f"{young:,.0f} persons under 12 (weighted) are left out: the survey starts at 12."]
-    if diploma == "DIPL_15":
+    if columns["diploma"] == "DIPL_15":
         notes.append("The list DIPL_15 does not tell BEPC from no diploma: both are « none ».")
     return Imported(
         kind="detail",
@@ -217,50 +214,66 @@ def _parquet_blocks(path: Path) -> Iterator[pd.DataFrame]:
         yield block.astype(object).where(block.notna(), "").astype(str)
 
 
-def _chosen(block: pd.DataFrame, options: tuple[str, ...], path: Path) -> str:
+def _chosen(block: pd.DataFrame, path: Path) -> dict[str, str]:
+    """Return which column gives age, diploma and occupation in this file."""
+    options = {"age": _AGES, "diploma": _DIPLOMAS, "occupation": _OCCUPATIONS}
+    found = {
+        what: next((column for column in names if column in block.columns), "")
+        for what, names in options.items()
+    }
     absent = [column for column in _ALWAYS if column not in block.columns]
-    if not any(column in block.columns for column in _AGES):
-        absent.append(" or ".join(_AGES))
-    found = next((column for column in options if column in block.columns), "")
-    if absent or not found:
-        missing = [*absent, *(() if found else (" or ".join(options),))]
+    absent += [" or ".join(options[what]) for what, column in found.items() if not column]
+    if absent:
         raise InputError(
-            "the detail file lacks columns", where=path.name, expected=", ".join(missing)
+            "the detail file lacks columns", where=path.name, expected=", ".join(absent)
         )
     return found
 
 
 def _count(
-    block: pd.DataFrame, name: str, line: int, diploma: str, departments: tuple[str, ...]
+    block: pd.DataFrame,
+    place: _Place,
+    line: int,
+    columns: dict[str, str],
+    departments: tuple[str, ...],
 ) -> tuple[pd.DataFrame, float]:
     """Return sums by area and profile, and the weight of persons under 12."""
+    lines = line + np.arange(len(block))
     if departments:
         kept = block["DEPT"].isin(departments).to_numpy()
-        lines = line + np.flatnonzero(kept)
-        block = block[kept].reset_index(drop=True)
-    else:
-        lines = line + np.arange(len(block))
-    place = _Place(name, lines)
+        lines, block = lines[kept], block[kept].reset_index(drop=True)
+    place.lines = lines
     weight = place.number(block, "IPONDI")
-    age = place.number(block, next(c for c in _AGES if c in block.columns)).astype("int64")
+    age = place.number(block, columns["age"]).astype("int64")
     old = age >= _FIRST_AGE[0]
-    band = np.searchsorted(_FIRST_AGE, age, side="right") - 1
-    levels = np.array([*AGE.levels, ""])
-    out = pd.DataFrame({"age": levels[band]})
-    out["sex"] = place.label(block, "SEXE", _SEX)
-    enrolled = place.label(block, "ETUD", _ENROLLED).astype(bool)
     minor = age < 18
-    held = place.label(block, diploma, _DIPLOMA[diploma])
-    work = place.label(block, "CS1", _OCCUPATION)
-    student = enrolled & ~minor
-    out["diploma"] = held.mask(student, DIPLOMA.levels[1]).mask(minor, DIPLOMA.levels[0])
-    out["occupation"] = work.mask(student, OCCUPATION.levels[1]).mask(minor, OCCUPATION.levels[0])
-    lost = old & (out["diploma"] == "")
-    place.refuse(lost, block, diploma, "an adult no longer enrolled has no diploma code")
+    student = place.label(block, "ETUD", _ENROLLED).astype(bool) & ~minor
+    held = place.label(block, columns["diploma"], _DIPLOMA[columns["diploma"]])
+    place.refuse(
+        old & ~minor & ~student & (held == ""),
+        block,
+        columns["diploma"],
+        "an adult no longer enrolled has no diploma code",
+    )
+    work = place.label(block, columns["occupation"], _OCCUPATION[columns["occupation"]])
     known = block["IRIS"].str.strip() != _NO_IRIS
-    out["geo"] = block["IRIS"].str.strip().where(known, block["CANTVILLE"].str.strip())
-    out["level"] = known.map({True: "iris", False: "canton_or_city"})
-    out["n"], out["N"], out["N2"] = 1, weight, weight**2
+    band = np.searchsorted(_FIRST_AGE, age, side="right") - 1
+    out = pd.DataFrame(
+        {
+            "geo": block["IRIS"].str.strip().where(known, block["CANTVILLE"].str.strip()),
+            "level": known.map({True: "iris", False: "canton_or_city"}),
+            # Position -1 is under 12, dropped below.
+            "age": np.array([*AGE.levels, ""])[band],
+            "sex": place.label(block, "SEXE", _SEX),
+            "diploma": held.mask(student, DIPLOMA.levels[1]).mask(minor, DIPLOMA.levels[0]),
+            "occupation": work.mask(student, OCCUPATION.levels[1]).mask(
+                minor, OCCUPATION.levels[0]
+            ),
+            "n": 1,
+            "N": weight,
+            "N2": weight**2,
+        }
+    )
     return _added(out[old]), float(weight[~old].sum())
 
 
@@ -272,9 +285,9 @@ def _added(table: pd.DataFrame) -> pd.DataFrame:
 class _Place:
     """Reads labels and numbers, and names the line of the first odd one."""
 
-    def __init__(self, name: str, lines: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        self.lines = lines
+        self.lines = np.arange(0)
 
     def refuse(self, odd: pd.Series, block: pd.DataFrame, column: str, what: str) -> None:
         if odd.any():
