@@ -16,7 +16,7 @@ from inegnum.data.catalogue import Record
 from inegnum.data.survey import columns, recode
 
 CREDOC = "Centre de recherche pour l'étude et l'observation des conditions de vie (CRÉDOC)"
-FIRST_AGES = (15, 18, 20, 25, 30, 40, 55, 60, 65, 70, 75, 80)
+FIRST_AGES = (15, 18, 20, 25, 30, 40, 45, 55, 60, 65, 70, 75, 80)
 
 
 def build(shared: Path, out: Path) -> None:

@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 
 from inegnum.data import catalogue
-from inegnum.data.frame import _predicted_z
 from inegnum.data.frame_atoms import LOCAL_AGES, LOCAL_SHAPE, age_groups, to_local
+from inegnum.data.frame_communes import _predicted_z
 from inegnum.data.frame_predict import draw_occupation, draw_shares, links, predict, shares_of, z_of
 from inegnum.data.frame_strata import department_effect, department_tables, keyed
 from inegnum.data.margins import CommuneMargins

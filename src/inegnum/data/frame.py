@@ -30,7 +30,6 @@ doi:10.1111/j.1467-9868.2004.05266.x.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -38,62 +37,28 @@ import numpy.typing as npt
 import pandas as pd
 
 from inegnum.data import catalogue
-from inegnum.data.codebook import REGION, URBAN
+from inegnum.data.codebook import REGION, URBAN, profiles
 from inegnum.data.frame_ages import region_ages
-from inegnum.data.frame_atoms import (
-    LOCAL_AGES,
-    LOCAL_SHAPE,
-    age_groups,
-    children_to_profiles,
-    status_groups,
-    to_local,
-    to_profiles,
+from inegnum.data.frame_atoms import children_to_profiles, to_local, to_profiles
+from inegnum.data.frame_communes import children, commune_tables
+from inegnum.data.frame_report import (
+    area_columns,
+    commune_report,
+    stratum_report,
+    student_report,
 )
-from inegnum.data.frame_predict import (
-    draw_occupation,
-    draw_shares,
-    links,
-    margin_noise,
-    predict,
-    shares_of,
-    years_old,
-    z_of,
-)
-from inegnum.data.frame_report import area_columns, commune_report, stratum_report
-from inegnum.data.frame_strata import (
-    common_drift,
-    department_effect,
-    department_tables,
-    drifted,
-    keyed,
-    region_tables,
-    strata,
-)
+from inegnum.data.frame_strata import departments_of, region_tables, strata, sums_by
 from inegnum.data.margins import SOURCES, CommuneMargins, commune_margins
 from inegnum.data.types import Frame
-from inegnum.errors import ConvergenceError, FrameError
-from inegnum.numerics.ipf import Ipf, Margin, axis_margin, ipf
+from inegnum.errors import FrameError
+from inegnum.provenance import Source
 
-__all__ = ["build_frame", "national_frame"]
+__all__ = ["asked_communes", "build_frame", "frame_sources", "national_frame"]
 
 Floats = npt.NDArray[np.float64]
 
-# Margins of a commune are met to one person in a hundred thousand.
-_TOL = 1e-5
 # Communes fitted together: bounds memory, whatever the number of areas asked for.
-_BLOCK = 64
-# Variance of the share of children in small communes, times population (see `margins`).
-_CHILD_NOISE = 0.62
-
-
-@dataclass(frozen=True, slots=True)
-class _Targets:
-    """Margins of A communes as shares of persons of 15+: point first, then draws, (B, A, ...)."""
-
-    occupation: Floats
-    age: Floats
-    status: Floats
-    women: Floats
+BLOCK = 64
 
 
 def build_frame(
@@ -139,24 +104,30 @@ def build_frame(
     >>> frame.areas[["geo", "tier"]].to_numpy().tolist()
     [['33063', 'F3'], ['33487', 'F4']]
     """
-    geos = _asked(areas, draws)
+    geos = asked_communes(areas, draws)
     margins = commune_margins(year).at(geos)
     blocks = [
-        _block(margins.at(geos[i : i + _BLOCK]), draws, seed) for i in range(0, len(geos), _BLOCK)
+        _block(margins.at(geos[i : i + BLOCK]), draws, seed) for i in range(0, len(geos), BLOCK)
     ]
     counts = np.concatenate([block[0] for block in blocks], axis=1)
     report = pd.concat([block[1] for block in blocks], ignore_index=True)
     return Frame(
         area_columns(margins, urban),
         counts[0],
-        tuple(catalogue.source(name) for name in SOURCES),
+        frame_sources(),
         year,
         counts[1:] if draws else np.empty((0, 0, 0)),
         report,
     )
 
 
-def _asked(areas: pd.DataFrame, draws: int) -> list[str]:
+def frame_sources() -> tuple[Source, ...]:
+    """Return where the margins and seeds of every frame come from."""
+    return tuple(catalogue.source(name) for name in SOURCES)
+
+
+def asked_communes(areas: pd.DataFrame, draws: int) -> list[str]:
+    """Return the codes asked for, or say what is wrong with the request."""
     if "geo" not in areas.columns or areas.empty:
         raise FrameError(
             "no commune to build a frame for",
@@ -178,130 +149,9 @@ def _asked(areas: pd.DataFrame, draws: int) -> list[str]:
 
 def _block(margins: CommuneMargins, draws: int, seed: int) -> tuple[Floats, pd.DataFrame]:
     """Return counts (1 + F, A, 294) of a block of communes, and their report."""
-    targets = _targets(margins, draws, seed)
-    fit = _fit(margins, _seeds(margins, draws, seed), targets)
-    fitted = fit.fitted.reshape(1 + draws, len(margins.areas), *LOCAL_SHAPE)
-    counts = to_profiles(fitted) + _children(margins, draws, seed)
-    point = _Targets(*(getattr(targets, f)[0] for f in ("occupation", "age", "status", "women")))
-    report = commune_report(
-        margins, point.occupation, point.age, point.status, point.women, fitted[0]
-    )
-    return counts, report
-
-
-def _seeds(margins: CommuneMargins, draws: int, seed: int) -> Floats:
-    """Return each commune's department table of its urban class, (1 + F, A, 8, 2, 5, 7)."""
-    found = np.empty((1 + draws, len(margins.areas), *LOCAL_SHAPE))
-    for (department, region), rows in margins.areas.groupby(["department", "region"]):
-        tables = to_local(
-            department_tables(str(department), str(region), margins.year, draws, seed)
-        )
-        classes = [URBAN.code(u) for u in rows["urban"]]
-        found[:, rows.index.to_numpy()] = tables[:, classes]
-    return found
-
-
-def _targets(margins: CommuneMargins, draws: int, seed: int) -> _Targets:
-    """Return point margins and their draws."""
-    occupation = np.empty((1 + draws, len(margins.areas), 7))
-    z = np.empty((1 + draws, len(margins.areas), 9))
-    effects = {
-        d: department_effect(d, margins.year, draws, seed)
-        for d in margins.areas["department"].unique()
-    }
-    for i, area in enumerate(margins.areas.itertuples()):
-        one = margins.at([str(area.geo)])
-        rng = keyed(seed, "commune", str(area.geo))
-        occupation[0, i] = one.occupation[0]
-        occupation[1:, i] = draw_occupation(one, rng, draws)[:, 0]
-        if one.observed[0]:
-            z[:, i] = _observed_z(one, draws, rng)
-        else:
-            z[:, i] = _predicted_z(one, occupation[:, [i]], effects[area.department], rng)
-    age, status, women = shares_of(z)
-    status = drifted(status, common_drift(margins.year, draws, seed))
-    for i in map(int, np.flatnonzero(~margins.observed)):
-        # A commune is finite: its shares differ from what is expected of a commune like it.
-        rng, n = keyed(seed, "finite", margins.areas["geo"][i]), float(margins.persons[i])
-        age[1:, i] = draw_shares(age[1:, i], n, rng)
-        status[1:, i] = draw_shares(status[1:, i], n, rng)
-        both = np.stack([women[1:, i], 1 - women[1:, i]], axis=-1)
-        women[1:, i] = draw_shares(both, n, rng)[:, 0]
-    status[..., 0] = np.minimum(status[..., 0], 0.95 * age[..., 1])
-    status /= status.sum(axis=-1, keepdims=True)
-    return _Targets(occupation, age, status, women)
-
-
-def _observed_z(one: CommuneMargins, draws: int, rng: np.random.Generator) -> Floats:
-    z = z_of(one.age[0], one.status[0], one.women[0])
-    sd = margin_noise().sd(years_old(one), one.persons)[0]
-    return np.concatenate([z[None], z + rng.normal(size=(draws, len(z))) * sd])
-
-
-def _predicted_z(
-    one: CommuneMargins, occupation: Floats, effect: Floats, rng: np.random.Generator
-) -> Floats:
-    fitted = links(one.year)
-    z = predict(one, fitted, occupation)[:, 0] + effect
-    # Links were learned above 2,000 inhabitants: below, a commune ages as the smallest of those.
-    aged = margin_noise().drift(years_old(one), np.maximum(one.persons, 1700.0))[0]
-    spread = np.linalg.cholesky(fitted.within + np.diag(aged))
-    z[1:] += rng.normal(size=(len(z) - 1, len(spread))) @ spread.T
-    return np.asarray(z)
-
-
-def _margins(persons: Floats, targets: _Targets) -> list[Margin]:
-    """Return the margins of every commune and draw, flattened over both."""
-    cells = np.indices(LOCAL_SHAPE)
-    counts = np.broadcast_to(persons, targets.women.shape)[..., None]
-    women = np.stack([targets.women, 1 - targets.women], axis=-1)
-
-    def flat(shares: Floats) -> Floats:
-        return (shares * counts).reshape(-1, shares.shape[-1])
-
-    return [
-        Margin("age", age_groups(LOCAL_AGES)[cells[0]], flat(targets.age)),
-        axis_margin("sex", LOCAL_SHAPE, (1,), flat(women)),
-        Margin(
-            "schooling and diploma",
-            status_groups(LOCAL_AGES)[cells[0], cells[2]],
-            flat(targets.status),
-        ),
-        axis_margin("occupation", LOCAL_SHAPE, (3,), flat(targets.occupation)),
-    ]
-
-
-def _fit(margins: CommuneMargins, seeds: Floats, targets: _Targets) -> Ipf:
-    """Fit every commune and draw; name the commune when one cannot be fitted."""
-    flat = seeds.reshape(-1, *LOCAL_SHAPE)
-    scale = flat.sum(axis=(1, 2, 3, 4), keepdims=True)
-    # A cell the department does not have may exist in one of its communes: keep it open.
-    flat = np.maximum(flat / scale, 1e-9)
-    try:
-        return ipf(flat, _margins(margins.persons, targets), tol=_TOL)
-    except ConvergenceError as error:
-        raise ConvergenceError(
-            "the margins of a commune cannot all be met",
-            where=f"among {', '.join(margins.areas['geo'].head())}... : {error.where}",
-            got=error.got,
-            expected=error.expected,
-            hint="table number modulo the number of communes gives its position in the list",
-        ) from error
-
-
-def _children(margins: CommuneMargins, draws: int, seed: int) -> Floats:
-    """Return persons of 12 to 14 in their profiles, (1 + F, A, 294)."""
-    shares = region_ages(margins.year).child_share
-    at = [REGION.code(r) for r in margins.areas["region"]]
-    persons = margins.children[:, None] * shares[at]
-    usual = np.maximum(margins.children / margins.population, 0.05)
-    relative = np.minimum(np.sqrt(_CHILD_NOISE / margins.population) / usual, 0.5)
-    noise = np.ones((1 + draws, len(at)))
-    for i, geo in enumerate(margins.areas["geo"]):
-        shape = 1 / relative[i] ** 2
-        noise[1:, i] = keyed(seed, "children", geo).gamma(shape, 1 / shape, size=draws)
-    drawn = persons * noise[..., None]
-    return children_to_profiles(drawn[..., 0], drawn[..., 1])
+    tables, targets = commune_tables(margins, draws, seed)
+    counts = to_profiles(tables) + children(margins, draws, seed)
+    return counts, commune_report(margins, targets, tables[0])
 
 
 def national_frame(*, year: int = 2022, draws: int = 0, seed: int = 0) -> Frame:
@@ -328,21 +178,26 @@ def national_frame(*, year: int = 2022, draws: int = 0, seed: int = 0) -> Frame:
         raise FrameError("the number of draws is negative", where="draws", got=draws)
     held = strata(year)
     ages = region_ages(year)
-    counts = np.empty((1 + draws, len(held), 294))
+    counts = np.empty((1 + draws, len(held), len(profiles())))
     reports = []
     for region, rows in held.groupby("region"):
         tables = to_local(region_tables(str(region), year, draws, seed))
         share = ages.child_share[REGION.code(str(region))]
         at = rows.index.to_numpy()
-        for i, urban, children in zip(at, rows["urban"], rows["children"], strict=True):
-            u, young = URBAN.code(urban), np.full(1 + draws, float(children))
+        for i, urban, under_15 in zip(at, rows["urban"], rows["children"], strict=True):
+            u, young = URBAN.code(urban), np.full(1 + draws, float(under_15))
             counts[:, i] = to_profiles(tables[:, u])
             counts[:, i] += children_to_profiles(young * share[0], young * share[1])
-        reports.append(stratum_report(str(region), year, tables[0]))
+        sums = sums_by(year, departments_of(str(region), year), 0, seed)
+        reports.append(stratum_report(str(region), year, tables[0], sums))
+    table = profiles()
+    young = (table["age"] == "18-24").to_numpy()
+    students = counts[0][:, young & (table["diploma"] == "student").to_numpy()].sum()
+    reports.append(student_report(float(students), float(counts[0][:, young].sum())))
     return Frame(
         _stratum_columns(held, year),
         counts[0],
-        tuple(catalogue.source(name) for name in SOURCES),
+        frame_sources(),
         year,
         counts[1:] if draws else np.empty((0, 0, 0)),
         pd.concat(reports, ignore_index=True),

@@ -59,7 +59,7 @@ class RegionAges:
     ----------
     regions : tuple of str
         Region codes, R of them.
-    persons : ndarray of shape (R, 12, 2)
+    persons : ndarray of shape (R, 13, 2)
         Persons of 15 and over by `AGES` and sex.
     child_share : ndarray of shape (R, 2)
         Persons of 12 to 14 of each sex as a share of persons of 0 to 14 of both.

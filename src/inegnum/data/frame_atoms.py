@@ -32,6 +32,7 @@ __all__ = [
     "STATUS_GROUPS",
     "age_groups",
     "children_to_profiles",
+    "shape_of",
     "status_groups",
     "to_local",
     "to_profiles",
@@ -40,13 +41,13 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-AGES: Final = (15, 18, 20, 25, 30, 40, 55, 60, 65, 70, 75, 80)
+AGES: Final = (15, 18, 20, 25, 30, 40, 45, 55, 60, 65, 70, 75, 80)
 LOCAL_AGES: Final = (15, 18, 25, 30, 40, 60, 70, 75)
 SEXES: Final = SEX.levels
 STATUS: Final = ("enrolled", *DIPLOMA.levels[2:])
 OCCUPATIONS: Final = OCCUPATION.levels[2:]
 SHAPE: Final = (len(AGES), len(SEXES), len(STATUS), len(OCCUPATIONS))
-LOCAL_SHAPE: Final = (len(LOCAL_AGES), len(SEXES), len(STATUS), len(OCCUPATIONS))
+LOCAL_SHAPE: Final = (len(LOCAL_AGES), *SHAPE[1:])
 
 # What the census gives by commune. 30-74 and 15-17 with 25-29 are residuals of published bands.
 AGE_GROUPS: Final = ("15-17 and 25-29", "18-24", "30-74", "75+")
@@ -63,6 +64,11 @@ _CODEBOOK_AGE: Final = {
 }
 
 
+def shape_of(ages: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Return the shape of a table over a ladder of ages."""
+    return (len(ages), len(SEXES), len(STATUS), len(OCCUPATIONS))
+
+
 def age_groups(ages: tuple[int, ...]) -> Ints:
     """Return the communal age group of each age of a ladder, shape (len(ages),)."""
     return np.array([_GROUP_OF_AGE.get(age, 2) for age in ages], dtype=np.int64)
@@ -77,7 +83,7 @@ def status_groups(ages: tuple[int, ...]) -> Ints:
 
 @cache
 def _local_of_age() -> Floats:
-    """Return the matrix that sums `AGES` into `LOCAL_AGES`, shape (12, 8)."""
+    """Return the matrix that sums `AGES` into `LOCAL_AGES`, shape (13, 8)."""
     starts = np.searchsorted(np.array(LOCAL_AGES), np.array(AGES), side="right") - 1
     matrix = np.zeros((len(AGES), len(LOCAL_AGES)))
     matrix[np.arange(len(AGES)), starts] = 1.0
@@ -85,7 +91,7 @@ def _local_of_age() -> Floats:
 
 
 def to_local(table: Floats) -> Floats:
-    """Sum a table (..., 12, 2, 5, 7) over `AGES` to `LOCAL_AGES`, (..., 8, 2, 5, 7)."""
+    """Sum a table (..., 13, 2, 5, 7) over `AGES` to `LOCAL_AGES`, (..., 8, 2, 5, 7)."""
     return np.asarray(np.einsum("...asdo,al->...lsdo", table, _local_of_age(), optimize=True))
 
 

@@ -71,7 +71,7 @@ def _survey_counts() -> tuple[Floats, Floats]:
 
     Returns
     -------
-    ndarray of shape (12, 2, 5, 7), twice
+    ndarray of shape (13, 2, 5, 7), twice
         Counts (zero at 15-17) and expectations with the same total.
     """
     table, _ = catalogue.table("survey_profiles")
@@ -99,7 +99,7 @@ def _survey_counts() -> tuple[Floats, Floats]:
 
 
 def _survey_joint(rng: np.random.Generator | None, draws: int) -> Floats:
-    """Return the smoothed joint of adults, or draws of it, shape (B, 12, 2, 5, 7)."""
+    """Return the smoothed joint of adults, or draws of it, shape (B, 13, 2, 5, 7)."""
     counts, expected = _survey_counts()
     cells = (counts > 0) | (expected > 0)
     weight = counts + _PRIOR * expected * cells.sum() / expected.sum()
@@ -183,7 +183,7 @@ def _schooling(measure: str, sex: str) -> pd.Series:
 
 @cache
 def _age_sex_target() -> Floats:
-    """Return France 2020 by `AGES` and sex, with the census's age classes and sexes, (12, 2)."""
+    """Return France 2020 by `AGES` and sex, with the census's age classes and sexes, (13, 2)."""
     both, men = _occupation_targets()
     persons = region_ages(SEED_YEAR).persons.sum(axis=0)
     target = np.empty_like(persons)
@@ -283,7 +283,7 @@ def national_seed(draws: int = 0, rng: np.random.Generator | None = None) -> Flo
 
     Returns
     -------
-    ndarray of shape (1 + draws, 12, 2, 5, 7)
+    ndarray of shape (1 + draws, 13, 2, 5, 7)
         The point table, then the draws.
 
     Raises

@@ -47,6 +47,7 @@ __all__ = [
     "common_drift",
     "department_effect",
     "department_tables",
+    "departments_of",
     "drifted",
     "keyed",
     "region_tables",
@@ -219,7 +220,8 @@ def _projected(persons: Floats, name: str, year: int, draws: int, seed: int) -> 
     return np.concatenate([persons[None], drawn])
 
 
-def _departments_of(region: str, year: int) -> tuple[str, ...]:
+def departments_of(region: str, year: int) -> tuple[str, ...]:
+    """Return the departments of a region that hold anyone."""
     frame = commune_margins(year).areas
     return tuple(sorted(frame.loc[frame["region"] == region, "department"].unique()))
 
@@ -231,8 +233,8 @@ def _seed_tables(draws: int, seed: int) -> Floats:
 
 @lru_cache(maxsize=16)
 def region_tables(region: str, year: int, draws: int, seed: int) -> Floats:
-    """Return persons of 15+ of a region, shape (1 + F, 5, 12, 2, 5, 7): point, then draws."""
-    sums = sums_by(year, _departments_of(region, year), draws, seed)
+    """Return persons of 15+ of a region, shape (1 + F, 5, 13, 2, 5, 7): point, then draws."""
+    sums = sums_by(year, departments_of(region, year), draws, seed)
     total = sums.occupation.sum(axis=(1, 2))
     ages = region_ages(year).persons[REGION.code(region)]
     ages = _projected(ages, region, year, draws, seed)
@@ -246,7 +248,7 @@ def region_tables(region: str, year: int, draws: int, seed: int) -> Floats:
 
 @lru_cache(maxsize=8)
 def department_tables(department: str, region: str, year: int, draws: int, seed: int) -> Floats:
-    """Return persons of 15+ of a department, shape (1 + F, 5, 12, 2, 5, 7): point, then draws."""
+    """Return persons of 15+ of a department, shape (1 + F, 5, 13, 2, 5, 7): point, then draws."""
     seeds = region_tables(region, year, draws, seed)
     sums = sums_by(year, (department,), draws, seed)
     total = sums.occupation.sum(axis=(1, 2))
