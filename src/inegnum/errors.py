@@ -139,7 +139,7 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     'did you mean smartphone?'
     """
     names = list(allowed)
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     if close:
         return f"did you mean {' or '.join(close)}?"
     return f"use one of: {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}"

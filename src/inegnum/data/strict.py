@@ -5,13 +5,14 @@ An unknown key is a typing mistake until proved otherwise: it is refused with th
 
 from __future__ import annotations
 
+import json
 import tomllib
-import types
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Any, cast, get_type_hints
 
-from inegnum.errors import InputError, nearest
+from inegnum.errors import InegnumError, InputError, nearest
 
 __all__ = ["into", "read_toml"]
 
@@ -40,10 +41,10 @@ def read_toml(data: bytes, *, where: str) -> dict[str, Any]:
 
 
 def into[T](cls: type[T], table: Mapping[str, Any], *, where: str) -> T:
-    """Build the dataclass `cls` from a TOML table.
+    """Build the dataclass `cls` from a TOML table, checked by pydantic in strict mode.
 
     Fields may be text, whole or decimal numbers, booleans, literals, other dataclasses, and
-    tuples of those.
+    tuples of those. An error of the library raised by a dataclass itself passes unchanged.
 
     Raises
     ------
@@ -60,61 +61,72 @@ def into[T](cls: type[T], table: Mapping[str, Any], *, where: str) -> T:
     >>> into(Column, {"name": "geo"}, where="example")
     Column(name='geo', unit='')
     """
-    known = {field.name: field for field in fields(cls)}  # type: ignore[arg-type]
-    for key in table:
-        if key not in known:
-            raise InputError(
-                "unknown key", where=f"{where}, {key}", got=key, hint=nearest(key, known)
-            )
-    hints = get_type_hints(cls)
-    values = {}
-    for name, field in known.items():
-        if name in table:
-            values[name] = _value(table[name], hints[name], where=f"{where}, {name}")
-        elif _required(field):
-            raise InputError(
-                "a key is missing", where=where, expected=f"{name} = ...", hint=f"add {name}"
-            )
-    return cls(**values)
+    from pydantic import ValidationError
+
+    try:
+        # Through JSON, where strict mode takes an array for a tuple and a whole number for a float.
+        text = json.dumps({"value": dict(table)}, default=str)
+        made: T = _holder(cast("Any", cls)).model_validate_json(text).value
+    except ValidationError as error:
+        findings = error.errors(include_url=False)
+    else:
+        return made
+    # A misspelt key is often also a missing one: the misspelling is what to show.
+    first = min(findings, key=lambda found: found["type"] != "unexpected_keyword_argument")
+    raise _explained(cls, first, where)
 
 
-def _required(field: Field[Any]) -> bool:
-    return field.default is MISSING and field.default_factory is MISSING
+@cache
+def _holder(cls: Any) -> Any:
+    """Return a model of one field of type `cls`: its strictness reaches nested dataclasses."""
+    from pydantic import ConfigDict, create_model
+
+    config = ConfigDict(extra="forbid", strict=True)
+    return create_model("Holder", __config__=config, value=(cls, ...))
 
 
-def _value(value: Any, kind: Any, *, where: str) -> Any:
-    """Return `value` as `kind`, or refuse it."""
-    origin = get_origin(kind)
-    if is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise _refused(value, "a table", where)
-        return into(kind, value, where=where)  # type: ignore[arg-type]
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise _refused(value, "a list", where)
-        item = get_args(kind)[0]
-        return tuple(_value(v, item, where=f"{where}[{i}]") for i, v in enumerate(value))
-    if origin is Literal:
-        if value not in get_args(kind):
-            allowed = [str(option) for option in get_args(kind)]
-            raise InputError(
-                "a value is not among those allowed",
-                where=where,
-                got=value,
-                expected=", ".join(allowed),
-                hint=nearest(str(value), allowed),
-            )
-        return value
-    if origin in (Union, types.UnionType):
-        options = [option for option in get_args(kind) if option is not type(None)]
-        return _value(value, options[0], where=where)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
-        raise _refused(value, names.get(kind, kind.__name__), where)
-    return value
+def _explained(cls: type, found: Mapping[str, Any], where: str) -> InegnumError:
+    """Turn one of pydantic's findings into a sentence a person can act on."""
+    cause = found.get("ctx", {}).get("error")
+    if isinstance(cause, InegnumError):
+        return cause
+    place = found["loc"][1:]
+    at = ", ".join([where, _path(place)] if place else [where])
+    if found["type"] == "unexpected_keyword_argument":
+        known = _fields_at(cls, place[:-1])
+        return InputError(
+            "unknown key",
+            where=at,
+            got=place[-1],
+            expected=", ".join(known),
+            hint=nearest(str(place[-1]), known),
+        )
+    if found["type"] == "missing":
+        return InputError(
+            "a key is missing", where=at, expected=f"{place[-1]} = ...", hint=f"add {place[-1]}"
+        )
+    expected = found["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    hint = ""
+    if found["type"] == "literal_error":
+        allowed = found["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        hint = nearest(str(found["input"]), allowed)
+    return InputError(
+        "a value cannot be used", where=at, got=repr(found["input"]), expected=expected, hint=hint
+    )
 
 
-def _refused(value: Any, expected: str, where: str) -> InputError:
-    return InputError("a value has the wrong type", where=where, got=repr(value), expected=expected)
+def _path(place: tuple[int | str, ...]) -> str:
+    """Return a place as it would be written: ``many[0].name``."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
+    return text.removeprefix(".")
+
+
+def _fields_at(cls: type, place: tuple[int | str, ...]) -> list[str]:
+    """Return the fields of the dataclass found by following `place` from `cls`."""
+    kind: Any = cls
+    for part in place:
+        if isinstance(part, str):
+            hint = get_type_hints(kind)[part]
+            inner = [hint, *getattr(hint, "__args__", ())]
+            kind = next((one for one in inner if is_dataclass(one)), kind)
+    return [field.name for field in fields(kind)]

@@ -1,0 +1,5 @@
+"""`python -m inegnum`."""
+
+from inegnum.cli import main
+
+main()

@@ -1,0 +1,120 @@
+"""Checks a release carries: each looks at one figure of the run and says what it means.
+
+Limits are arguments with a reason, not constants of the code that computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import pandas as pd
+
+from inegnum.provenance import Source
+from inegnum.review.verdict import Verdict
+
+__all__ = [
+    "anchor_shift",
+    "importance_ratios",
+    "isolation",
+    "masked_share",
+    "raking_agreement",
+    "year_gap",
+]
+
+Status = Literal["pass", "warn", "fail"]
+
+
+def _status(found: float, limit: float) -> Status:
+    return "pass" if found <= limit else "warn"
+
+
+def anchor_shift(code: str, shift: float, *, limit: float = 0.2) -> Verdict:
+    """Judge the national anchor: beyond 0.2 logit the categories deserve a look (METHODS 9)."""
+    return Verdict(
+        f"anchor:{code}",
+        _status(abs(shift), limit),
+        shift,
+        limit,
+        f"One national shift of {shift:+.2f} logit brings the census frame to the survey's rate.",
+        f"Un décalage national de {_fr(shift, '+.2f')} logit ramène le cadre censitaire au taux "
+        "de l'enquête.",
+    )
+
+
+def importance_ratios(code: str, khat: float, *, limit: float = 0.7) -> Verdict:
+    """Judge the integration over variance parameters; 0.7 is the PSIS threshold."""
+    return Verdict(
+        f"integration:{code}",
+        _status(khat, limit),
+        khat,
+        limit,
+        f"Integration over the variance parameters: tail shape {khat:.2f}.",
+        f"Intégration sur les paramètres de variance : indice de queue {_fr(khat, '.2f')}.",
+    )
+
+
+def raking_agreement(
+    code: str, model: float, raked: float, *, because_en: str, because_fr: str, limit: float = 0.02
+) -> Verdict:
+    """Compare model and raking; more than 2 points apart must be explained by covariates."""
+    gap = model - raked
+    points = _fr(100 * abs(gap), ".1f")
+    side_en, side_fr = ("above", "au-dessus") if gap > 0 else ("below", "au-dessous")
+    return Verdict(
+        f"raking:{code}",
+        _status(abs(gap), limit),
+        gap,
+        limit,
+        f"The model stands {100 * abs(gap):.1f} points {side_en} raking. {because_en}".strip(),
+        f"Le modèle est {points} point(s) {side_fr} du calage. {because_fr}".strip(),
+    )
+
+
+def year_gap(survey: int, census: int, *, limit: int = 2) -> Verdict:
+    """Say how far apart survey and census are; beyond two years is a warning."""
+    gap = abs(survey - census)
+    return Verdict(
+        "year-gap",
+        _status(gap, limit),
+        gap,
+        limit,
+        f"The survey is of {survey}, the oldest census margins of {census}, scaled to the year.",
+        f"L'enquête date de {survey}, les marges censitaires les plus anciennes de {census}, "
+        "mises à l'échelle de l'année.",
+    )
+
+
+def masked_share(table: pd.DataFrame, *, limit: float = 0.5) -> Verdict:
+    """Say which share of the commune figures is masked."""
+    communes = table[table["level"] == "commune"]
+    share = float((communes["class"] == "D").mean()) if len(communes) else 0.0
+    return Verdict(
+        "masked",
+        _status(share, limit),
+        share,
+        limit,
+        f"{100 * share:.0f} % of the commune figures are too uncertain to be shown.",
+        f"{100 * share:.0f} % des chiffres communaux sont trop incertains pour être montrés.",
+    )
+
+
+def isolation(used: Iterable[Source], validation: Sequence[Source]) -> Verdict:
+    """Prove by hash that no table kept for validation entered a fit or a frame."""
+    hashes = {source.sha256 for source in validation}
+    caught = sorted(
+        source.name for source in used if source.sha256 in hashes or source.role == "validate"
+    )
+    return Verdict(
+        "isolation",
+        "fail" if caught else "pass",
+        float(len(caught)),
+        0.0,
+        f"Tables kept for validation that entered a fit: {', '.join(caught) or 'none'}.",
+        f"Tables réservées à la validation entrées dans un ajustement : "
+        f"{', '.join(caught) or 'aucune'}.",
+    )
+
+
+def _fr(value: float, form: str) -> str:
+    return format(value, form).replace(".", ",")

@@ -1,0 +1,230 @@
+"""Everything a study computes about one indicator: a pure function, so that indicators run apart.
+
+Beside the estimate stand what lets a reader judge it: the same figure by raking, every variant of
+the model, the decomposition from France to the territory, and what each source of uncertainty
+weighs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from inegnum.data.survey import load_survey
+from inegnum.data.types import Frame, SurveyCells
+from inegnum.estimates.table import AreaDraws
+from inegnum.estimators.decompose import decompose
+from inegnum.estimators.multilevel import Fit, fit
+from inegnum.estimators.spec import ModelSpec
+from inegnum.estimators.variants import components, variants
+from inegnum.estimators.weighting import raked_rate
+from inegnum.review import release as checks
+from inegnum.review.verdict import Verdict
+
+__all__ = ["Frames", "IndicatorRun", "run_indicator"]
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Persons of the territory, of France, and of the territory with each commune's own class.
+
+    Attributes
+    ----------
+    territory, national : Frame
+        Areas of `territory` carry ``whole`` and ``whole_name``.
+    own_urban : Frame or None
+        None when no commune's own urban class differs.
+    """
+
+    territory: Frame
+    national: Frame
+    own_urban: Frame | None
+
+
+@dataclass(frozen=True, slots=True)
+class IndicatorRun:
+    """What one indicator produced.
+
+    Attributes
+    ----------
+    fit : Fit
+    drawn : AreaDraws
+        France, the territory, its communes.
+    raking : DataFrame
+        ``indicator, respondents, est, se, lower, upper, n, n_eff, deff``.
+    variants : DataFrame
+        ``indicator, variant, geo, level, est, lower, upper, note`` for the territory and, under
+        ``own urban class``, the communes it concerns.
+    decomposition : DataFrame
+        ``indicator, step, est, delta, lower, upper``.
+    components : DataFrame
+        ``indicator`` and one standard deviation a component, as proportions, for the territory.
+    verdicts : tuple of Verdict
+    """
+
+    fit: Fit
+    drawn: AreaDraws
+    raking: pd.DataFrame
+    variants: pd.DataFrame
+    decomposition: pd.DataFrame
+    components: pd.DataFrame
+    verdicts: tuple[Verdict, ...]
+
+
+def run_indicator(
+    code: str, spec: ModelSpec, frames: Frames, *, seed: int, with_variants: bool = True
+) -> IndicatorRun:
+    """Estimate one indicator and what stands beside it.
+
+    Parameters
+    ----------
+    code : str
+        Of the registry.
+    spec : ModelSpec
+        With the waves that fit this indicator.
+    frames : Frames
+    seed : int
+        Of everything drawn for this indicator.
+    with_variants : bool
+        Whether the model is fitted again under every other defensible choice.
+    """
+    survey = load_survey(code)
+    fitted = fit(spec, survey, national=frames.national, seed=seed)
+    drawn = area_draws(fitted, frames, seed)
+    raking = _raking(survey, fitted, frames.territory)
+    steps = _decomposition(fitted, frames, seed)
+    others = _variants(fitted, survey, frames, seed) if with_variants else pd.DataFrame()
+    shares = components(fitted, frames.territory, seed=seed)
+    weighed = shares[shares["geo"] == _whole(frames)[0]].drop(columns=["geo", "level"])
+    return IndicatorRun(
+        fitted,
+        drawn,
+        raking,
+        others,
+        steps,
+        weighed.assign(indicator=code),
+        _verdicts(code, fitted, drawn, raking, steps),
+    )
+
+
+def area_draws(fitted: Fit, frames: Frames, seed: int) -> AreaDraws:
+    """Return joint draws of France, the territory and its communes."""
+    frame, national = frames.territory, frames.national
+    rates = fitted.predict(frame, seed=seed, groups="whole")
+    counts = fitted.predict_counts(frame, seed=seed, groups="whole")
+    persons = counts.values / rates.values
+    universe = fitted.indicator.universe
+    order = [len(frame.areas), *range(len(frame.areas))]
+    france = float(national.persons(universe).sum())
+    tiers = [national.areas["tier"].max(), frame.areas["tier"].max(), *frame.areas["tier"]]
+    areas = pd.DataFrame(
+        {
+            "geo": ["FR", *rates.items["geo"].iloc[order]],
+            "level": ["france", "epci", *["commune"] * len(frame.areas)],
+            "name": ["France", _whole(frames)[1], *frame.areas["name"]],
+            "tier": tiers,
+            "basis": ["direct", *["model"] * len(order)],
+            "method": ["survey", *["mrp"] * len(order)],
+            # Respondents of the area itself: the survey names no commune, so none can be counted.
+            "n": [int(fitted.direct.n), *[0] * len(order)],
+        }
+    )
+    return AreaDraws(
+        fitted.indicator,
+        areas,
+        np.column_stack([fitted.national, rates.values[:, order]]),
+        np.column_stack([np.full(len(fitted.national), france), persons[:, order]]),
+        fitted.national,
+        whole=1,
+    )
+
+
+def _whole(frames: Frames) -> tuple[str, str]:
+    areas = frames.territory.areas
+    return str(areas["whole"].iloc[0]), str(areas["whole_name"].iloc[0])
+
+
+def _raking(survey: SurveyCells, fitted: Fit, frame: Frame) -> pd.DataFrame:
+    """Return the territory's rate by weights alone, for three sets of respondents."""
+    people = pd.Series(frame.N.sum(axis=1)).groupby(frame.areas["urban"].to_numpy()).sum()
+    size = str(people.idxmax())
+    year = survey.waves(fitted.year)
+    pooled = survey.waves(*fitted.spec.waves)
+    chosen = {
+        "same_urban": _of_size(year, size),
+        "all": year,
+        "pooled": _of_size(pooled, size),
+    }
+    rows = []
+    for name, cells in chosen.items():
+        raked = raked_rate(cells, frame)
+        rows.append(
+            {
+                "indicator": fitted.indicator.code,
+                "respondents": name,
+                **{key: getattr(raked, key) for key in ("est", "se", "lower", "upper")},
+                "n": raked.n,
+                "n_eff": raked.n_eff,
+                "deff": raked.n / raked.n_eff,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _of_size(cells: SurveyCells, size: str) -> SurveyCells:
+    kept = cells.table[cells.table["urban"] == size].reset_index(drop=True)
+    return SurveyCells(kept, cells.indicator, cells.source)
+
+
+def _decomposition(fitted: Fit, frames: Frames, seed: int) -> pd.DataFrame:
+    steps = decompose(fitted, frames.territory, national=frames.national, seed=seed).to_frame()
+    steps = steps.rename(columns={"rate": "est", "change": "delta"})
+    # The first step is where one starts from: nothing has changed yet, exactly.
+    steps.loc[steps["step"] == "france", ["delta", "lower", "upper"]] = 0.0
+    steps.insert(0, "indicator", fitted.indicator.code)
+    return steps
+
+
+def _variants(fitted: Fit, survey: SurveyCells, frames: Frames, seed: int) -> pd.DataFrame:
+    code, _ = _whole(frames)
+    found = variants(fitted, survey, frames.territory, national=frames.national, seed=seed)
+    found = found[(found["geo"] == code) | found["geo"].isna()]
+    if frames.own_urban is not None:
+        own = fitted.predict(frames.own_urban, seed=seed, groups="whole")
+        lower, upper = own.interval()
+        table = own.items[["geo", "level"]].assign(
+            variant="own urban class", est=own.point, lower=lower, upper=upper, note=""
+        )
+        differs = frames.own_urban.areas["urban"] != frames.territory.areas["urban"]
+        kept = [code, *frames.own_urban.areas.loc[differs, "geo"]]
+        found = pd.concat([found, table[table["geo"].isin(kept)]], ignore_index=True)
+    columns = ["variant", "geo", "level", "est", "lower", "upper", "note"]
+    return found[columns].assign(indicator=fitted.indicator.code)
+
+
+def _verdicts(
+    code: str, fitted: Fit, drawn: AreaDraws, raking: pd.DataFrame, steps: pd.DataFrame
+) -> tuple[Verdict, ...]:
+    verdicts = [checks.anchor_shift(code, fitted.diagnostics.shift)]
+    if fitted.spec.engine == "laplace":
+        verdicts.append(checks.importance_ratios(code, fitted.diagnostics.khat))
+    model = float(drawn.rates[:, drawn.whole].mean())
+    raked = dict(zip(raking["respondents"], raking["est"], strict=True))["same_urban"]
+    delta = dict(zip(steps["step"], steps["delta"], strict=True))
+    urban, region = delta["urban"], delta["region"]
+    because_en = (
+        f"In the model urban size counts for {100 * urban:+.1f} and region for "
+        f"{100 * region:+.1f} points, shrunk and informed by earlier waves; raking keeps the whole "
+        "contrast of the respondents of that urban size, interview mode included."
+    )
+    because_fr = (
+        f"Le modèle attribue {100 * urban:+.1f} point à la taille d'unité urbaine et "
+        f"{100 * region:+.1f} à la région, resserrés et informés par les vagues antérieures ; le "
+        "calage garde tout l'écart des répondants de cette taille, mode d'interrogation compris."
+    ).replace(".", ",", 2)
+    verdicts.append(
+        checks.raking_agreement(code, model, raked, because_en=because_en, because_fr=because_fr)
+    )
+    return tuple(verdicts)

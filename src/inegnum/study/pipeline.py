@@ -1,0 +1,204 @@
+"""`run(study) -> Run`: the one place where stages are chained.
+
+    areas -> frames | survey -> fit -> draws by area -> table -> checks
+
+Each indicator draws from a generator seeded by the study's seed and its own code, so that adding
+an indicator, or the number of workers, changes no figure.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from inegnum.data.areas import load_areas
+from inegnum.data.catalogue import sources as catalogue_sources
+from inegnum.data.frame import build_frame, national_frame
+from inegnum.data.types import Frame
+from inegnum.errors import StudyError
+from inegnum.estimates.table import Estimates, combine
+from inegnum.estimators.spec import ModelSpec
+from inegnum.provenance import Source
+from inegnum.review import release as checks
+from inegnum.review.verdict import Verdict
+from inegnum.study.evidence import spec_for
+from inegnum.study.indicator import Frames, IndicatorRun, run_indicator
+from inegnum.study.progress import Progress
+from inegnum.study.spec import Study
+
+__all__ = ["Run", "frames_of", "run", "seed_for"]
+
+# Oldest census margins of the frame: diploma and age by commune.
+CENSUS_YEAR = 2018
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Everything a study produced.
+
+    Attributes
+    ----------
+    study : Study
+    frames : Frames
+    indicators : dict of str to IndicatorRun
+        In the study's order.
+    estimates : Estimates
+    verdicts : tuple of Verdict
+    notes : dict of str to tuple of str
+        By indicator, what was left out and why.
+    timings : dict of str to float
+        Seconds by stage.
+    """
+
+    study: Study
+    frames: Frames
+    indicators: dict[str, IndicatorRun]
+    estimates: Estimates
+    verdicts: tuple[Verdict, ...]
+    notes: dict[str, tuple[str, ...]]
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> tuple[str, str]:
+        """Code and name of the territory as a whole."""
+        areas = self.frames.territory.areas
+        return str(areas["whole"].iloc[0]), str(areas["whole_name"].iloc[0])
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return ``raking``, ``variants``, ``decomposition`` or ``components``, all indicators."""
+        parts: list[pd.DataFrame] = [getattr(one, name) for one in self.indicators.values()]
+        joined = pd.concat(parts, ignore_index=True)
+        first = [column for column in joined.columns if column == "indicator"]
+        return pd.DataFrame(joined[[*first, *joined.columns.drop(first)]])
+
+
+def seed_for(study: Study, name: str) -> int:
+    """Return the seed of one indicator or stage: a function of the study's seed and a name."""
+    entropy = np.random.SeedSequence([study.seed, zlib.crc32(name.encode())])
+    return int(entropy.generate_state(1)[0])
+
+
+def run(study: Study, *, progress: Progress | None = None, jobs: int | None = None) -> Run:
+    """Estimate every indicator of a study.
+
+    Parameters
+    ----------
+    study : Study
+    progress : Progress, optional
+        Shown on the terminal when given.
+    jobs : int, optional
+        Processes; as many as there are processors, four at most, unless given. Figures do not
+        depend on it.
+
+    Raises
+    ------
+    InputError, StudyError
+        The territory, an indicator or a wave is unknown.
+    ConvergenceError, BenchmarkError
+        A model did not converge, or its anchor is out of bounds.
+    """
+    from joblib import Parallel, delayed
+
+    progress = progress or Progress.silent()
+    timings: dict[str, float] = {}
+    specs = {code: spec_for(study.model, code) for code in study.indicators}
+    with _timed(timings, "frames"), progress.step("frames"), threadpool_limits(limits=1):
+        frames = frames_of(study)
+    jobs = jobs or min(os.cpu_count() or 1, 4, len(specs))
+    with _timed(timings, "indicators"):
+        results = Parallel(n_jobs=jobs, return_as="generator")(
+            delayed(_one)(
+                code, spec, frames, seed_for(study, code), with_variants=study.quality.variants
+            )
+            for code, (spec, _) in specs.items()
+        )
+        found = dict(zip(specs, progress.over("indicators", results, len(specs)), strict=True))
+    used = _used(frames, found)
+    estimates = combine(
+        [one.drawn for one in found.values()],
+        used,
+        year=study.year,
+        prob=study.quality.prob,
+        limits=study.quality.limits(),
+    )
+    verdicts = _verdicts(study, found, estimates, used)
+    notes = {code: (*left, *found[code].fit.diagnostics.notes) for code, (_, left) in specs.items()}
+    return Run(study, frames, found, estimates, verdicts, notes, timings)
+
+
+def _one(
+    code: str, spec: ModelSpec, frames: Frames, seed: int, *, with_variants: bool
+) -> IndicatorRun:
+    # The products are small and many: one thread is faster, and the bytes stay the same.
+    with threadpool_limits(limits=1):
+        return run_indicator(code, spec, frames, seed=seed, with_variants=with_variants)
+
+
+def frames_of(study: Study) -> Frames:
+    """Return the frames of a study, areas labelled with the territory as a whole."""
+    territory = study.territory
+    areas = load_areas(
+        epci=territory.epci,
+        department=territory.department,
+        communes=list(territory.communes) or None,
+    )
+    seed = seed_for(study, "frame")
+    code = territory.epci or territory.department or study.name
+    names = areas["epci_name"].unique()
+    name = territory.name or (str(names[0]) if territory.epci else str(code))
+
+    def labelled(urban: Literal["metropole", "own"]) -> Frame:
+        frame = build_frame(areas, year=study.year, draws=study.frame.draws, seed=seed, urban=urban)
+        return replace(frame, areas=frame.areas.assign(whole=code, whole_name=name))
+
+    chosen = labelled(territory.urban)
+    own = None
+    if territory.urban != "own":
+        other = labelled("own")
+        own = other if (other.areas["urban"] != chosen.areas["urban"]).any() else None
+    national = national_frame(year=study.year, draws=study.frame.draws, seed=seed)
+    return Frames(chosen, national, own)
+
+
+def _used(frames: Frames, found: dict[str, IndicatorRun]) -> tuple[Source, ...]:
+    sources = {one.name: one for one in (*frames.territory.sources, *frames.national.sources)}
+    for result in found.values():
+        sources |= {source.name: source for source in result.fit.sources}
+    return tuple(sources[name] for name in sorted(sources))
+
+
+def _verdicts(
+    study: Study,
+    found: dict[str, IndicatorRun],
+    estimates: Estimates,
+    used: tuple[Source, ...],
+) -> tuple[Verdict, ...]:
+    validation = [source for source in catalogue_sources() if source.role == "validate"]
+    verdicts = [checks.isolation(used, validation), checks.year_gap(study.year, CENSUS_YEAR)]
+    for result in found.values():
+        verdicts.extend(result.verdicts)
+    verdicts.append(checks.masked_share(estimates.table))
+    failed = [verdict for verdict in verdicts if verdict.status == "fail"]
+    if failed:
+        raise StudyError(
+            "a check that no release may fail has failed",
+            where=", ".join(verdict.check for verdict in failed),
+            got=failed[0].sentence_en,
+        )
+    return tuple(verdicts)
+
+
+@contextmanager
+def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    timings[stage] = round(time.perf_counter() - start, 3)

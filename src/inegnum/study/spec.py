@@ -1,0 +1,203 @@
+"""The study file: what is estimated, for whom, from what, how, and how it is shown.
+
+A study is a TOML file, parsed strictly: an unknown key is refused with the nearest known name, a
+value out of range with its place. Nothing is read from elsewhere, so that a study, its inputs and
+a seed name one set of bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from inegnum.data.strict import into, read_toml
+from inegnum.errors import StudyError
+from inegnum.estimates.quality import QualityLimits
+from inegnum.estimators.spec import ModelSpec
+from inegnum.provenance import sha256_bytes
+
+__all__ = ["FrameChoice", "Publication", "Study", "Territory", "load_study", "parse_study"]
+
+
+@dataclass(frozen=True, slots=True)
+class Territory:
+    """Whose figures these are: exactly one of an EPCI, a department or a list of communes.
+
+    Attributes
+    ----------
+    epci, department : str, optional
+        Codes, as text.
+    communes : tuple of str
+        Codes, for a territory that is neither.
+    name : str
+        Name of the whole; the EPCI's own unless given.
+    levels : tuple of {"epci", "commune"}
+        What is published; ``epci`` stands for the whole, whatever it is.
+    urban : {"metropole", "own"}
+        Urban-size class of the communes: that of the whole, or each commune's own.
+    """
+
+    epci: str | None = None
+    department: str | None = None
+    communes: tuple[str, ...] = ()
+    name: str = ""
+    levels: tuple[Literal["epci", "commune"], ...] = ("epci", "commune")
+    urban: Literal["metropole", "own"] = "metropole"
+
+    def __post_init__(self) -> None:
+        given = [key for key in ("epci", "department", "communes") if getattr(self, key)]
+        if len(given) != 1:
+            raise StudyError(
+                "a territory is defined in one way",
+                where="territory",
+                got=", ".join(given) or "nothing",
+                expected="exactly one of epci, department, communes",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class FrameChoice:
+    """How many census frames are drawn, so that frame error reaches the interval."""
+
+    draws: int = 50
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.draws <= 1000:
+            raise StudyError(
+                "too few or too many frames",
+                where="frame.draws",
+                got=self.draws,
+                expected="2 to 1000",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """How figures are shown, and what is computed beside them.
+
+    Attributes
+    ----------
+    prob : float
+        Mass of the printed intervals.
+    half_width, relative : tuple of 3 floats
+        Upper limits of classes A, B, C.
+    min_persons : float
+        Areas below are masked.
+    variants : bool
+        Whether every variant of the model is run and shown.
+    """
+
+    prob: float = 0.95
+    half_width: tuple[float, ...] = (0.03, 0.06, 0.10)
+    relative: tuple[float, ...] = (0.35, 0.70, 1.20)
+    min_persons: float = 200.0
+    variants: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0.5 <= self.prob < 1:
+            raise StudyError(
+                "an interval needs a mass", where="quality.prob", got=self.prob, expected="0.5 to 1"
+            )
+        self.limits()
+
+    def limits(self) -> QualityLimits:
+        """Return the limits as the estimates stage takes them."""
+        a, r = self.half_width, self.relative
+        if len(a) != 3 or len(r) != 3:
+            raise StudyError(
+                "classes A, B and C have a limit each", where="quality", got=[a, r], expected="3"
+            )
+        return QualityLimits((a[0], a[1], a[2]), (r[0], r[1], r[2]), self.min_persons)
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A whole study.
+
+    Attributes
+    ----------
+    name, title_fr, title_en : str
+    year : int
+        Year the figures are about.
+    seed : int
+    indicators : tuple of str
+        Codes of the registry, in the order of publication.
+    territory, frame, model, quality : sections
+    languages : tuple of {"fr", "en"}
+    """
+
+    name: str
+    title_fr: str
+    title_en: str
+    year: int
+    seed: int
+    indicators: tuple[str, ...]
+    territory: Territory
+    languages: tuple[Literal["fr", "en"], ...] = ("fr", "en")
+    frame: FrameChoice = field(default_factory=FrameChoice)
+    model: ModelSpec = field(default_factory=ModelSpec)
+    quality: Publication = field(default_factory=Publication)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", self.name):
+            raise StudyError(
+                "a study's name is made of lower-case letters, digits and hyphens",
+                where="name",
+                got=self.name,
+            )
+        if not 0 <= self.seed < 2**32:
+            raise StudyError("a seed is a whole number", where="seed", got=self.seed)
+        twice = {code for code in self.indicators if self.indicators.count(code) > 1}
+        if twice or not self.indicators:
+            raise StudyError(
+                "each indicator is named once, and one at least",
+                where="indicators",
+                got=f"named twice: {', '.join(sorted(twice))}" if twice else "none",
+            )
+        if not self.languages:
+            raise StudyError("a report needs a language", where="languages", expected="fr, en")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the study as plain values, ready for a manifest."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
+
+    def sha256(self) -> str:
+        """Return the hash of the study's content, whatever the layout of its file."""
+        return sha256_bytes(json.dumps(self.to_dict(), sort_keys=True).encode())
+
+
+def load_study(path: str | Path) -> Study:
+    """Read and check a study file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file.
+
+    Raises
+    ------
+    InputError
+        The file is absent, is not TOML, or holds an unknown key or a value out of range.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise StudyError(
+            "the study file does not exist",
+            where=str(path),
+            expected="a TOML file",
+            hint="write one with `inegnum new --epci CODE --year 2022 --out study.toml`",
+        ) from None
+    except OSError as error:
+        raise StudyError("the study file cannot be read", where=str(path), got=error) from error
+    return parse_study(data, where=str(path))
+
+
+def parse_study(data: bytes, *, where: str = "study") -> Study:
+    """Parse the bytes of a study file; `where` names it in messages."""
+    return into(Study, read_toml(data, where=where), where=where)
