@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from inegnum.errors import ConvergenceError, MarginError
-from inegnum.numerics.ipf import Margin, axis_margin, contradictions, ipf
+from inegnum.numerics.ipf import Margin, axis_margin, contradictions, ipf, reconcile
 
 
 def test_independent_seed_gives_the_product_of_margins() -> None:
@@ -163,3 +163,51 @@ def test_shapes_that_do_not_match_are_refused() -> None:
         ipf(np.full((2, 2), np.nan), [rows])
     with pytest.raises(MarginError, match="no margin"):
         ipf(np.ones((2, 2)), [])
+
+
+def test_reconciled_margins_agree_and_keep_their_proportions() -> None:
+    shape = (2, 2, 2)
+    first = axis_margin("age x sex", shape, (0, 1), np.array([[10.0, 10.0], [20.0, 20.0]]))
+    second = axis_margin("age x work", shape, (0, 2), np.array([[12.0, 9.0], [13.0, 26.0]]))
+    _, moved = reconcile([first, second], limit=0.1)
+    assert contradictions([first, moved]) == []
+    # 21 aged 0 become 20, 39 aged 1 become 40; 12 to 9 and 13 to 26 stay.
+    np.testing.assert_allclose(
+        moved.target, [12 * 20 / 21, 9 * 20 / 21, 13 * 40 / 39, 26 * 40 / 39]
+    )
+    np.testing.assert_array_equal(second.target, [12.0, 9.0, 13.0, 26.0])
+
+
+def test_crossing_margins_are_reconciled_together_in_batches() -> None:
+    rng = np.random.default_rng(9)
+    shape = (3, 3, 3)
+    truth = rng.gamma(3.0, size=(5, *shape))
+    noisy = truth * rng.uniform(0.97, 1.03, size=truth.shape)
+    margins = [
+        axis_margin("01", shape, (0, 1), truth.sum(axis=3)),
+        axis_margin("12", shape, (1, 2), truth.sum(axis=1)),
+        axis_margin("02", shape, (0, 2), noisy.sum(axis=2)),
+    ]
+    agreed = reconcile(margins, limit=0.1)
+    assert contradictions(agreed, tol=1e-9) == []
+
+
+def test_margins_too_far_apart_or_without_persons_are_refused() -> None:
+    rows = axis_margin("rows", (2, 2), (0,), np.array([30.0, 70.0]))
+    wide = axis_margin("columns", (2, 2), (1,), np.array([80.0, 80.0]))
+    with pytest.raises(MarginError, match=r"here: rows and columns(.|\n)*rows 100, columns 160"):
+        reconcile([rows, wide], limit=0.1, where="here")
+    fine = axis_margin("fine", (2, 2), (0, 1), np.array([[0.0, 0.0], [50.0, 50.0]]))
+    with pytest.raises(MarginError, match="no one where an earlier one"):
+        reconcile([rows, fine], limit=1.0)
+
+
+def test_unmet_tables_are_nan_when_asked_and_the_others_are_fitted() -> None:
+    seed = np.array([[0.0, 1.0], [1.0, 1.0]])
+    rows = np.array([[40.0, 60.0], [40.0, 60.0]])
+    columns = np.array([[30.0, 70.0], [70.0, 30.0]])
+    margins = [axis_margin("r", (2, 2), (0,), rows), axis_margin("c", (2, 2), (1,), columns)]
+    fit = ipf(seed, margins, max_iterations=100, unmet="nan")
+    assert np.isnan(fit.fitted[1]).all()
+    np.testing.assert_allclose(fit.fitted[0].sum(axis=1), [40, 60])
+    assert fit.residuals[:, 1].max() > 1

@@ -50,6 +50,8 @@ Floats = npt.NDArray[np.float64]
 
 # Margins of a commune are met to one person in a hundred thousand.
 _TOL = 1e-5
+# Share of a commune's draws that may be impossible before something else must be wrong.
+_IMPOSSIBLE = 0.2
 # Variance of the share of children in small communes, times population (see `margins`).
 _CHILD_NOISE = 0.62
 
@@ -86,17 +88,35 @@ def commune_tables(
     scale = flat.sum(axis=(1, 2, 3, 4), keepdims=True)
     # A cell the department does not have may exist in one of its communes: keep it open.
     flat = np.maximum(flat / scale, 1e-9)
-    try:
-        fit = ipf(flat, _margins(margins.persons, targets, ages), tol=_TOL)
-    except ConvergenceError as error:
+    fit = ipf(
+        flat, _margins(margins.persons, targets, ages), tol=_TOL, max_iterations=500, unmet="nan"
+    )
+    tables = fit.fitted.reshape(1 + draws, len(margins.areas), *shape_of(ages))
+    return _possible(tables, margins), targets
+
+
+def _possible(tables: Floats, margins: CommuneMargins) -> Floats:
+    """Replace draws whose margins no population can have by the next draw that one can.
+
+    In a hamlet, independent draws of occupation and age may ask for more retired people than there
+    are old ones. Leaving such draws out is drawing from what is possible.
+    """
+    bad = np.isnan(tables[:, :, 0, 0, 0, 0])
+    hopeless = bad[0] | (bad[1:].sum(axis=0) > _IMPOSSIBLE * max(len(bad) - 1, 1))
+    if hopeless.any():
         raise ConvergenceError(
             "the margins of a commune cannot all be met",
-            where=f"among {', '.join(margins.areas['geo'].head())}... : {error.where}",
-            got=error.got,
-            expected=error.expected,
-            hint="table number modulo the number of communes gives its position in the list",
-        ) from error
-    return fit.fitted.reshape(1 + draws, len(margins.areas), *shape_of(ages)), targets
+            where=", ".join(margins.areas["geo"][hopeless].head()),
+            got=f"{int(bad[:, hopeless].sum())} of {len(bad) * int(hopeless.sum())} tables unmet",
+            expected=f"the point, and all but {_IMPOSSIBLE:.0%} of draws",
+            hint="leave the commune out, or report it: its published margins contradict each other",
+        )
+    kept = tables.copy()
+    for draw, commune in np.argwhere(bad):
+        good = np.flatnonzero(~bad[1:, commune]) + 1
+        after = good[good > draw]
+        kept[draw, commune] = tables[after[0] if len(after) else good[0], commune]
+    return kept
 
 
 def _seeds(margins: CommuneMargins, draws: int, seed: int, ages: tuple[int, ...]) -> Floats:
