@@ -1,3 +1,89 @@
-"""Local statistics on digital inequality: calibration, small areas, honest uncertainty."""
+"""Local statistics on digital inequality: calibration, small areas, honest uncertainty.
+
+The verbs and nouns of the package, each loaded when first used, so that importing it stays light.
+
+>>> import inegnum as ing
+>>> survey = ing.load_survey("smartphone")
+>>> round(survey.waves(2022).rate(), 3)
+0.872
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from inegnum.data.areas import load_areas as load_areas
+    from inegnum.data.frame import build_frame as build_frame
+    from inegnum.data.frame import national_frame as national_frame
+    from inegnum.data.indicators import definitions as definitions
+    from inegnum.data.survey import load_survey as load_survey
+    from inegnum.data.types import Frame as Frame
+    from inegnum.data.types import SurveyCells as SurveyCells
+    from inegnum.draws import Draws as Draws
+    from inegnum.estimates.estimate import estimate as estimate
+    from inegnum.estimates.table import Estimates as Estimates
+    from inegnum.estimators.area import fay_herriot as fay_herriot
+    from inegnum.estimators.calibration import Calibration as Calibration
+    from inegnum.estimators.calibration import Logit as Logit
+    from inegnum.estimators.calibration import Margin as Margin
+    from inegnum.estimators.calibration import Truncated as Truncated
+    from inegnum.estimators.calibration import calibrate as calibrate
+    from inegnum.estimators.calibration import rake as rake
+    from inegnum.estimators.decompose import decompose as decompose
+    from inegnum.estimators.multilevel import Fit as Fit
+    from inegnum.estimators.multilevel import fit as fit
+    from inegnum.estimators.spec import ModelSpec as ModelSpec
+    from inegnum.estimators.weighting import raked_rate as raked_rate
+    from inegnum.release.figures import dot_chart as dot_chart
+    from inegnum.release.figures import map_chart as map_chart
+    from inegnum.study import Study as Study
+    from inegnum.study import load_study as load_study
+    from inegnum.study import run as run
+
+_WHERE = {
+    "Calibration": "estimators.calibration",
+    "Draws": "draws",
+    "Estimates": "estimates.table",
+    "Fit": "estimators.multilevel",
+    "Frame": "data.types",
+    "Logit": "estimators.calibration",
+    "Margin": "estimators.calibration",
+    "ModelSpec": "estimators.spec",
+    "Study": "study",
+    "SurveyCells": "data.types",
+    "Truncated": "estimators.calibration",
+    "build_frame": "data.frame",
+    "calibrate": "estimators.calibration",
+    "decompose": "estimators.decompose",
+    "dot_chart": "release.figures",
+    "estimate": "estimates.estimate",
+    "fay_herriot": "estimators.area",
+    "fit": "estimators.multilevel",
+    "definitions": "data.indicators",
+    "load_areas": "data.areas",
+    "load_study": "study",
+    "load_survey": "data.survey",
+    "map_chart": "release.figures",
+    "national_frame": "data.frame",
+    "rake": "estimators.calibration",
+    "raked_rate": "estimators.weighting",
+    "run": "study",
+}
+__all__ = sorted(_WHERE)
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module on first use."""
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

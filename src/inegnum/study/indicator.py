@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from inegnum.data.survey import load_survey
 from inegnum.data.types import Frame, SurveyCells
+from inegnum.estimates.estimate import area_draws
 from inegnum.estimates.table import AreaDraws
 from inegnum.estimators.decompose import decompose
 from inegnum.estimators.multilevel import Fit, fit
@@ -92,7 +92,9 @@ def run_indicator(
     """
     survey = load_survey(code)
     fitted = fit(spec, survey, national=frames.national, seed=seed)
-    drawn = area_draws(fitted, frames, seed)
+    drawn = area_draws(
+        fitted, frames.territory, national=frames.national, whole=_whole(frames), seed=seed
+    )
     raking = _raking(survey, fitted, frames.territory)
     steps = _decomposition(fitted, frames, seed)
     others = _variants(fitted, survey, frames, seed) if with_variants else pd.DataFrame()
@@ -106,38 +108,6 @@ def run_indicator(
         steps,
         weighed.assign(indicator=code),
         _verdicts(code, fitted, drawn, raking, steps),
-    )
-
-
-def area_draws(fitted: Fit, frames: Frames, seed: int) -> AreaDraws:
-    """Return joint draws of France, the territory and its communes."""
-    frame, national = frames.territory, frames.national
-    rates = fitted.predict(frame, seed=seed, groups="whole")
-    counts = fitted.predict_counts(frame, seed=seed, groups="whole")
-    persons = counts.values / rates.values
-    universe = fitted.indicator.universe
-    order = [len(frame.areas), *range(len(frame.areas))]
-    france = float(national.persons(universe).sum())
-    tiers = [national.areas["tier"].max(), frame.areas["tier"].max(), *frame.areas["tier"]]
-    areas = pd.DataFrame(
-        {
-            "geo": ["FR", *rates.items["geo"].iloc[order]],
-            "level": ["france", "epci", *["commune"] * len(frame.areas)],
-            "name": ["France", _whole(frames)[1], *frame.areas["name"]],
-            "tier": tiers,
-            "basis": ["direct", *["model"] * len(order)],
-            "method": ["survey", *["mrp"] * len(order)],
-            # Respondents of the area itself: the survey names no commune, so none can be counted.
-            "n": [int(fitted.direct.n), *[0] * len(order)],
-        }
-    )
-    return AreaDraws(
-        fitted.indicator,
-        areas,
-        np.column_stack([fitted.national, rates.values[:, order]]),
-        np.column_stack([np.full(len(fitted.national), france), persons[:, order]]),
-        fitted.national,
-        whole=1,
     )
 
 
