@@ -62,6 +62,113 @@ def run_command(
     typer.echo(run_to_folder(study, out, language=lang, replace=replace, excel_fr=excel_fr))
 
 
+@app.command("new")
+def new_command(
+    epci: Annotated[str, typer.Option(help="EPCI code, for instance 243500139.")] = "",
+    department: Annotated[str, typer.Option(help="Department code, for instance 33.")] = "",
+    year: Annotated[int, typer.Option(help="Year the figures are about.")] = 2022,
+    out: Annotated[Path, typer.Option("--out", help="Study file to write.")] = Path("study.toml"),
+) -> None:
+    """Write a commented study file for a territory."""
+    from inegnum.study.new import new_study
+
+    if bool(epci) == bool(department):
+        raise typer.BadParameter("give either --epci or --department")
+    kind: Literal["epci", "department"] = "epci" if epci else "department"
+    path = new_study(epci or department, kind=kind, year=year, out=out)
+    typer.echo(f"{path}: run it with `inegnum run {path} --out releases/{path.stem}`")
+
+
+@app.command("report")
+def report_command(
+    release: Annotated[Path, typer.Argument(help="A release folder.")],
+    out: Annotated[Path, typer.Option("--out", help="HTML file to write.")],
+    lang: Language = "fr",
+) -> None:
+    """Write the page of a release again, in either language."""
+    from inegnum.release.report import build_report
+
+    typer.echo(build_report(release, language=lang, out=out))
+
+
+@app.command("diff")
+def diff_command(
+    old: Annotated[Path, typer.Argument(help="An earlier release folder.")],
+    new: Annotated[Path, typer.Argument(help="A later release folder.")],
+    out: Annotated[Path | None, typer.Option("--out", help="CSV file to write.")] = None,
+) -> None:
+    """Say what changed between two releases, how surely, and from which cause."""
+    from inegnum.release.console import show_difference
+    from inegnum.release.diff import compare_releases
+
+    difference = compare_releases(old, new)
+    show_difference(difference)
+    if out is not None:
+        difference.table.to_csv(out, index=False, lineterminator="\n")
+
+
+@app.command("rerun")
+def rerun_command(
+    manifest: Annotated[Path, typer.Argument(help="manifest.json of a release.")],
+) -> None:
+    """Run a release again and say whether every byte is the same; exit code 1 when not."""
+    from inegnum.study.rerun import rerun
+
+    findings = rerun(manifest)
+    for finding in findings:
+        typer.echo(finding, err=True)
+    if findings:
+        raise typer.Exit(1)
+    typer.echo("the same bytes")
+
+
+@app.command("validate")
+def validate_command(
+    release: Annotated[
+        Path | None, typer.Argument(help="A release folder; the method itself without one.")
+    ] = None,
+    level: Annotated[Literal["quick", "full"], typer.Option(help="quick or full.")] = "quick",
+    out: Annotated[Path, typer.Option("--out", help="Folder of the results.")] = Path("validation"),
+) -> None:
+    """Put estimates to the test of known truth; exit code 1 when a check fails."""
+    from inegnum.release.console import show_verdicts
+    from inegnum.review.ladder import validate
+
+    ladder = validate(release, level=level, out=out)
+    if show_verdicts(ladder.verdicts) == "fail":
+        raise typer.Exit(1)
+
+
+@app.command("fetch")
+def fetch_command(
+    source: Annotated[str, typer.Argument(help="A name from the list of addresses.")],
+    folder: Annotated[Path, typer.Option("--to", help="Folder to download into.")] = Path(),
+    accept_change: Annotated[bool, typer.Option(help="Accept a file that changed.")] = False,
+) -> None:
+    """Download an official file, locked by its hash on first use."""
+    from inegnum.data.fetch import fetch
+
+    found = fetch(source, folder, accept_change=accept_change)
+    state = "downloaded" if found.downloaded else "already there, unchanged"
+    typer.echo(f"{found.path}: {state}, sha256 {found.sha256}")
+
+
+@app.command("import")
+def import_command(
+    file: Annotated[Path, typer.Argument(help="An official file as downloaded.")],
+    out: Annotated[Path, typer.Option("--out", help="Tidy CSV file to write.")],
+    year: Annotated[int, typer.Option(help="Millésime, when the file does not carry it.")] = 0,
+) -> None:
+    """Read an official census, income or survey file into tidy rows."""
+    from inegnum.data.importers import read_file
+
+    found = read_file(file, year=year or None)
+    found.table.to_csv(out, index=False, lineterminator="\n")
+    typer.echo(f"{out}: {found.kind} {found.year}, {len(found.table):,} rows from {found.file}")
+    for note in found.notes:
+        typer.echo(f"note: {note}")
+
+
 @data.command("list")
 def data_list() -> None:
     """List the tables: name, role, universe, vintage, licence, producer and title."""

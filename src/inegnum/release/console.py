@@ -9,8 +9,16 @@ from rich.table import Table
 
 from inegnum.data import catalogue
 from inegnum.data.catalogue import Finding
+from inegnum.release.diff import Difference
+from inegnum.review.verdict import Status, Verdict, worst
 
-__all__ = ["show_catalogue", "show_findings", "show_record"]
+__all__ = [
+    "show_catalogue",
+    "show_difference",
+    "show_findings",
+    "show_record",
+    "show_verdicts",
+]
 
 
 def _console() -> Console:
@@ -73,6 +81,42 @@ def show_record(name: str) -> None:
         head, _ = catalogue.table(name)
         console.print()
         console.print(head.head(5).to_string(index=False), soft_wrap=True)
+
+
+def show_verdicts(verdicts: Sequence[Verdict]) -> Status:
+    """Print one line a check and return the most severe status."""
+    table = Table("check", "status", "found", "limit", "", box=None, pad_edge=False)
+    for one in verdicts:
+        table.add_row(
+            one.check, one.status, f"{one.found:.3g}", f"{one.limit:.3g}", one.sentence_en
+        )
+    _console().print(table)
+    return worst(verdicts)
+
+
+def show_difference(difference: Difference) -> None:
+    """Print the causes of a revision, then the figures that moved beyond Monte-Carlo error."""
+    console = _console()
+    for cause in difference.causes:
+        console.print(f"{cause.kind}: {cause.what}: {cause.old} -> {cause.new}")
+    if not difference.causes:
+        console.print("same study, inputs, versions and seed")
+    moved = difference.table[difference.table["beyond_monte_carlo"].fillna(value=False)]
+    other = difference.table[difference.table["status"] != "both"]
+    table = Table("figure", "old", "new", "change", "Prob(change)", box=None, pad_edge=False)
+    for row in moved.to_dict("records"):
+        table.add_row(
+            f"{row['indicator']}, {row['name']}",
+            f"{100 * row['old_est']:.0f}",
+            f"{100 * row['new_est']:.0f}",
+            f"{100 * row['change']:+.1f} ({100 * row['lower']:+.1f} to {100 * row['upper']:+.1f})",
+            f"{row['p_change']:.2f}",
+        )
+    console.print(f"{len(moved)} of {len(difference.table)} figures moved beyond Monte-Carlo error")
+    if len(moved):
+        console.print(table)
+    for status, rows in other.groupby("status"):
+        console.print(f"{status}: {len(rows)} figures")
 
 
 def show_findings(findings: Sequence[Finding]) -> None:

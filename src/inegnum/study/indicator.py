@@ -20,7 +20,7 @@ from inegnum.estimators.multilevel import Fit, fit
 from inegnum.estimators.spec import ModelSpec
 from inegnum.estimators.variants import components, variants
 from inegnum.estimators.weighting import raked_rate
-from inegnum.review import release as checks
+from inegnum.review import run_checks as checks
 from inegnum.review.verdict import Verdict
 
 __all__ = ["Frames", "IndicatorRun", "run_indicator"]

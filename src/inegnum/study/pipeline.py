@@ -13,7 +13,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -28,7 +28,8 @@ from inegnum.errors import StudyError
 from inegnum.estimates.table import Estimates, combine
 from inegnum.estimators.spec import ModelSpec
 from inegnum.provenance import Source
-from inegnum.review import release as checks
+from inegnum.review import run_checks as checks
+from inegnum.review.isolation import isolation
 from inegnum.review.verdict import Verdict
 from inegnum.study.evidence import spec_for
 from inegnum.study.indicator import Frames, IndicatorRun, run_indicator
@@ -182,8 +183,11 @@ def _verdicts(
     estimates: Estimates,
     used: tuple[Source, ...],
 ) -> tuple[Verdict, ...]:
-    validation = [source for source in catalogue_sources() if source.role == "validate"]
-    verdicts = [checks.isolation(used, validation), checks.year_gap(study.year, CENSUS_YEAR)]
+    inputs = [asdict(source) for source in used]
+    verdicts = [
+        isolation(inputs, catalogue_sources()),
+        checks.year_gap(study.year, CENSUS_YEAR),
+    ]
     for result in found.values():
         verdicts.extend(result.verdicts)
     verdicts.append(checks.masked_share(estimates.table))

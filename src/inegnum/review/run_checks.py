@@ -5,18 +5,15 @@ Limits are arguments with a reason, not constants of the code that computes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import pandas as pd
 
-from inegnum.provenance import Source
 from inegnum.review.verdict import Verdict
 
 __all__ = [
     "anchor_shift",
     "importance_ratios",
-    "isolation",
     "masked_share",
     "raking_agreement",
     "year_gap",
@@ -96,23 +93,6 @@ def masked_share(table: pd.DataFrame, *, limit: float = 0.5) -> Verdict:
         limit,
         f"{100 * share:.0f} % of the commune figures are too uncertain to be shown.",
         f"{100 * share:.0f} % des chiffres communaux sont trop incertains pour être montrés.",
-    )
-
-
-def isolation(used: Iterable[Source], validation: Sequence[Source]) -> Verdict:
-    """Prove by hash that no table kept for validation entered a fit or a frame."""
-    hashes = {source.sha256 for source in validation}
-    caught = sorted(
-        source.name for source in used if source.sha256 in hashes or source.role == "validate"
-    )
-    return Verdict(
-        "isolation",
-        "fail" if caught else "pass",
-        float(len(caught)),
-        0.0,
-        f"Tables kept for validation that entered a fit: {', '.join(caught) or 'none'}.",
-        f"Tables réservées à la validation entrées dans un ajustement : "
-        f"{', '.join(caught) or 'aucune'}.",
     )
 
 

@@ -1,0 +1,54 @@
+"""Two releases side by side: causes, certainty, and what cannot be compared."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from inegnum.release.diff import causes_of, change_of
+
+MANIFEST = {
+    "inegnum": "0.1.0",
+    "study": {"name": "a", "seed": 1, "model": {"tau": {"metro": 0.2}, "draws": 2000}},
+    "inputs": [{"name": "cells", "sha256": "aa"}],
+    "versions": {"numpy": "2.0"},
+    "seed": 1,
+}
+
+
+def test_causes_are_told_apart() -> None:
+    assert causes_of(MANIFEST, MANIFEST) == ()
+    new = copy.deepcopy(MANIFEST)
+    new["study"]["model"]["tau"]["metro"] = 0.3
+    new["study"]["name"] = "b"  # how it is called is no cause
+    new["inputs"].append({"name": "frame", "sha256": "bb"})
+    new["versions"]["numpy"] = "2.1"
+    new["seed"] = 2
+    found = {(cause.kind, cause.what): (cause.old, cause.new) for cause in causes_of(MANIFEST, new)}
+    assert found == {
+        ("data", "frame"): ("absent", "bb"),
+        ("model", "model.tau.metro"): ("0.2", "0.3"),
+        ("software", "numpy"): ("2.0", "2.1"),
+        ("seed", "seed"): ("1", "2"),
+    }
+
+
+def test_interval_of_a_change_is_that_of_two_independent_normals() -> None:
+    rng = np.random.default_rng(5)
+    old, new = 0.50 + 0.02 * rng.standard_normal(4000), 0.53 + 0.01 * rng.standard_normal(4000)
+    found = change_of(old, new)
+    sd = np.hypot(0.02, 0.01)
+    # Monte-Carlo error of a 2.5 % quantile of 4,000 draws: about 0.03 sd of the difference.
+    assert found["lower"] == pytest.approx(0.03 - 1.96 * sd, abs=0.0025)
+    assert found["upper"] == pytest.approx(0.03 + 1.96 * sd, abs=0.0025)
+    assert found["p_change"] == pytest.approx(norm.cdf(0.03 / sd), abs=0.02)
+    assert found["beyond_monte_carlo"]
+
+
+def test_another_seed_alone_is_not_a_change() -> None:
+    rng = np.random.default_rng(6)
+    one, two = 0.5 + 0.02 * rng.standard_normal((2, 2000))
+    assert not change_of(one, two)["beyond_monte_carlo"]
