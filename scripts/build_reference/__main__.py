@@ -13,6 +13,7 @@ from pathlib import Path
 from scripts.build_reference import (
     census,
     census_seeds,
+    events,
     geography,
     labour_force,
     published,
@@ -27,6 +28,7 @@ from scripts.build_reference.sources import ROOT, shared_data
 MODULES = (
     survey,
     geography,
+    events,
     census,
     labour_force,
     census_seeds,

@@ -105,6 +105,8 @@ def _communes_record() -> Record:
         caveats_en=(
             "The label 2023 of the last population is inferred from the file's order.",
             "Communes created or restored after 1 January 2023 have no urban class of their own.",
+            "Each population is that of the commune as it stood when the figure was published: a "
+            "commune that merged since jumps in the series.",
             "The urban class is that of the commune's urban unit, not of its intercommunality: "
             "two communes of Bordeaux Métropole belong to small urban units.",
         ),
@@ -112,6 +114,8 @@ def _communes_record() -> Record:
             "Le millésime 2023 de la dernière population est déduit de l'ordre du fichier.",
             "Les communes créées ou rétablies après le 1er janvier 2023 n'ont pas de classe "
             "d'unité urbaine propre.",
+            "Chaque population est celle de la commune dans ses limites au moment de la "
+            "publication : une commune fusionnée depuis fait un saut dans la série.",
             "La classe est celle de l'unité urbaine de la commune, non de son intercommunalité : "
             "deux communes de Bordeaux Métropole relèvent de petites unités urbaines.",
         ),

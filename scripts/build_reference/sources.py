@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 import pandas as pd
@@ -22,3 +23,10 @@ def read_text(shared: Path, name: str, columns: tuple[str, ...] | None = None) -
     """Read a CSV as text, with nothing interpreted (codes keep their zeros)."""
     wanted = list(columns) if columns else None
     return pd.read_csv(shared / name, dtype=str, keep_default_na=False, usecols=wanted)
+
+
+def plain(name: str) -> str:
+    """Return a name without accents, case, hyphens or apostrophes, to compare spellings."""
+    letters = unicodedata.normalize("NFKD", name.replace("œ", "oe"))
+    kept = "".join(c for c in letters if not unicodedata.combining(c))
+    return " ".join(kept.lower().replace("-", " ").replace("'", " ").replace("’", " ").split())

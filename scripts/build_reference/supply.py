@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from pathlib import Path
 
 import pandas as pd
 from scripts.build_reference.geography import communes
-from scripts.build_reference.sources import read_text
+from scripts.build_reference.sources import plain, read_text
 from scripts.build_reference.writing import integer, number, text, write_table
 
 from inegnum.data.catalogue import Column, Record
@@ -24,13 +23,6 @@ def build(shared: Path, out: Path) -> None:
     write_table(places, _places_record(version["version"]), out)
     write_table(_france_services(shared, gironde), _france_services_record(), out)
     write_table(_advisers(shared, gironde), _advisers_record(), out)
-
-
-def plain(name: str) -> str:
-    """Return a name without accents, case, hyphens or apostrophes, to compare spellings."""
-    letters = unicodedata.normalize("NFKD", name.replace("œ", "oe"))
-    kept = "".join(c for c in letters if not unicodedata.combining(c))
-    return " ".join(kept.lower().replace("-", " ").replace("'", " ").replace("’", " ").split())
 
 
 def _places(shared: Path, gironde: pd.DataFrame) -> pd.DataFrame:

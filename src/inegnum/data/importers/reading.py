@@ -24,7 +24,9 @@ from inegnum.provenance import sha256_bytes
 __all__ = ["Raw", "codes", "numbers", "open_raw", "year_in_name"]
 
 # A header line holds one of these cells; titles above it do not.
-_KEYS = frozenset({"IRIS", "CODGEO", "COM", "ANNEE", "CANTVILLE", "DEP", "CODE_IRIS", "GEO"})
+_KEYS = frozenset(
+    {"IRIS", "CODGEO", "COM", "ANNEE", "CANTVILLE", "DEP", "CODE_IRIS", "GEO", "COM_AV"}
+)
 _HEADER_WITHIN = 30
 _SEPARATORS = ";,\t"
 
