@@ -21,7 +21,7 @@ import pandas as pd
 from inegnum.errors import InputError, MissingDependencyError
 from inegnum.provenance import sha256_bytes
 
-__all__ = ["Raw", "codes", "numbers", "open_raw", "year_in_name"]
+__all__ = ["Raw", "codes", "numbers", "open_raw", "open_table", "year_in_name"]
 
 # A header line holds one of these cells; titles above it do not.
 _KEYS = frozenset(
@@ -85,6 +85,19 @@ def open_raw(path: Path) -> Raw:
     else:
         table, first = _from_cells(name, _cells_of_text(name, data))
     return Raw(name, digest, table, first)
+
+
+def open_table(path: Path) -> Raw:
+    """Read a plain CSV whose header is its first line, whatever its columns are called."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError("the file cannot be read", where=str(path), got=error.strerror) from error
+    cells = _split(_decoded(data), _decoded(data).partition("\n")[0])
+    if not cells:
+        raise InputError("the file is empty", where=path.name)
+    table, first = _from_cells(path.name, cells, 0)
+    return Raw(path.name, sha256_bytes(data), table, first)
 
 
 def year_in_name(file: str) -> int | None:
@@ -228,10 +241,7 @@ def _parquet(name: str, data: bytes) -> pd.DataFrame:
 
 
 def _cells_of_text(name: str, data: bytes) -> list[list[str]]:
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("cp1252", errors="replace")
+    text = _decoded(data)
     lines = text.splitlines()
     sample = next((line for line in lines[:_HEADER_WITHIN] if _is_header(line)), None)
     if sample is None:
@@ -241,7 +251,19 @@ def _cells_of_text(name: str, data: bytes) -> list[list[str]]:
             got=repr(lines[0][:80]) if lines else "an empty file",
             expected=f"a line with one of {', '.join(sorted(_KEYS))}",
         )
-    separator = max(_SEPARATORS, key=sample.count)
+    return _split(text, sample)
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")
+
+
+def _split(text: str, header: str) -> list[list[str]]:
+    """Split into cells by the separator the header line uses most."""
+    separator = max(_SEPARATORS, key=header.count)
     return list(csv.reader(io.StringIO(text), delimiter=separator))
 
 
@@ -273,13 +295,16 @@ def _cells_of_workbook(name: str, data: bytes) -> list[list[str]]:
     raise InputError("no sheet has a header", where=name, got=", ".join(book.sheetnames))
 
 
-def _from_cells(name: str, cells: list[list[str]]) -> tuple[pd.DataFrame, int]:
+def _from_cells(
+    name: str, cells: list[list[str]], start: int | None = None
+) -> tuple[pd.DataFrame, int]:
     """Split header and rows, checking that every line has as many fields as the header."""
-    start = next(
-        i
-        for i, row in enumerate(cells[:_HEADER_WITHIN])
-        if _KEYS & {cell.strip().upper() for cell in row}
-    )
+    if start is None:
+        start = next(
+            i
+            for i, row in enumerate(cells[:_HEADER_WITHIN])
+            if _KEYS & {cell.strip().upper() for cell in row}
+        )
     header = [cell.strip().upper() for cell in cells[start]]
     while header and not header[-1]:
         header.pop()
