@@ -10,6 +10,8 @@ from inegnum.review.folds import Runner
 from inegnum.review.isolation import isolation
 from inegnum.review.rung import Rung
 from inegnum.review.rung_france import france
+from inegnum.review.rung_regions import regions_rung
+from inegnum.review.rung_rouen import rouen_rung
 
 __all__ = ["METHOD_RUNGS"]
 
@@ -35,6 +37,8 @@ def catalogue_isolation(runner: Runner, level: Literal["quick", "full"]) -> Rung
 
 
 METHOD_RUNGS: Final[dict[int, Callable[[Runner, Literal["quick", "full"]], Rung]]] = {
+    1: rouen_rung,
     2: france,
+    4: regions_rung,
     7: catalogue_isolation,
 }

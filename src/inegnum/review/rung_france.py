@@ -19,9 +19,9 @@ from inegnum.review.known_truth_france import (
     fold,
 )
 from inegnum.review.rung import Rung
-from inegnum.review.scores import clustered_share, coverage_by
-from inegnum.review.thresholds import judge, judge_clustered
-from inegnum.review.verdict import Status, Verdict
+from inegnum.review.scores import coverage_by
+from inegnum.review.thresholds import coverage_verdict, judge
+from inegnum.review.verdict import Verdict
 
 __all__ = ["france", "france_fold", "later_fold"]
 
@@ -147,15 +147,6 @@ def france(runner: Runner, level: Literal["quick", "full"]) -> Rung:
     )
 
 
-def _coverage(
-    rows: pd.DataFrame, check: str, threshold: str, en: str, fr: str, miss: Status = "fail"
-) -> Verdict:
-    """Hold the 95 % coverage of some rows to a threshold, with its bootstrap by region."""
-    hits = (rows["lower_95"] <= rows["truth"]) & (rows["truth"] <= rows["upper_95"])
-    share = clustered_share(hits.to_numpy(bool), rows["cluster"].to_numpy(object))
-    return judge_clustered(check, share, threshold, en=en, fr=fr, miss=miss)
-
-
 def _verdicts(now: pd.DataFrame, scores: pd.DataFrame, target: Target) -> list[Verdict]:
     """Judge one census variable."""
     rows = now[now["target"] == target.code]
@@ -167,40 +158,44 @@ def _verdicts(now: pd.DataFrame, scores: pd.DataFrame, target: Target) -> list[V
     prefix = f"france/{target.code}"
     en, fr = f"{target.en}: 95 % coverage", f"{target.fr} : couverture à 95 %"
     found = [
-        _coverage(
-            modelled, f"{prefix}/coverage", "coverage_95", f"{en}, communes", f"{fr}, communes"
+        coverage_verdict(
+            modelled,
+            f"{prefix}/coverage",
+            "coverage_95",
+            en=f"{en}, communes",
+            fr=f"{fr}, communes",
         ),
-        _coverage(
+        coverage_verdict(
             epci,
             f"{prefix}/coverage-epci",
             "coverage_95",
-            f"{en}, intercommunalities",
-            f"{fr}, intercommunalités",
+            en=f"{en}, intercommunalities",
+            fr=f"{fr}, intercommunalités",
         ),
-        _coverage(
+        coverage_verdict(
             planned,
             f"{prefix}/coverage-estimator-tau",
             "coverage_95",
-            f"{en}, with the estimator's deviations (0.20 and 0.18)",
-            f"{fr}, avec les écarts de l'estimateur (0,20 et 0,18)",
+            en=f"{en}, with the estimator's deviations (0.20 and 0.18)",
+            fr=f"{fr}, avec les écarts de l'estimateur (0,20 et 0,18)",
             # Fixed on design grounds for digital indicators: what it does here is information.
             miss="warn",
         ),
-        _coverage(
+        coverage_verdict(
             alone,
             f"{prefix}/coverage-no-area-effect",
             "coverage_without_area_effect",
-            f"{en}, survey error alone",
-            f"{fr}, erreur d'enquête seule",
+            en=f"{en}, survey error alone",
+            fr=f"{fr}, erreur d'enquête seule",
         ),
     ]
     found += [
-        _coverage(
+        coverage_verdict(
             modelled[modelled["size"] == size],
             f"{prefix}/coverage-{size}",
             "coverage_95",
-            f"{en}, communes of {size} inhabitants",
-            f"{fr}, communes de {size} habitants",
+            en=f"{en}, communes of {size} inhabitants",
+            fr=f"{fr}, communes de {size} habitants",
         )
         for size in SIZE_LABELS
     ]
@@ -259,10 +254,10 @@ def _later_verdict(later: pd.DataFrame, target: Target) -> Verdict:
         & (later["level"] == "commune")
         & (later["method"] == "modelled")
     ]
-    return _coverage(
+    return coverage_verdict(
         rows,
         f"france-later/{target.code}/coverage",
         "coverage_95",
-        f"{target.en}: 95 % coverage in 2018, learned on 2012",
-        f"{target.fr} : couverture à 95 % en 2018, apprise sur 2012",
+        en=f"{target.en}: 95 % coverage in 2018, learned on 2012",
+        fr=f"{target.fr} : couverture à 95 % en 2018, apprise sur 2012",
     )

@@ -7,12 +7,14 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
+import pandas as pd
+
 from inegnum.data.strict import into, read_toml
 from inegnum.errors import InputError, nearest
-from inegnum.review.scores import Clustered
+from inegnum.review.scores import Clustered, clustered_share
 from inegnum.review.verdict import Status, Verdict
 
-__all__ = ["Threshold", "judge", "judge_clustered", "thresholds"]
+__all__ = ["Threshold", "coverage_verdict", "judge", "judge_clustered", "thresholds"]
 
 _INFINITE: Final = float("inf")
 
@@ -107,3 +109,18 @@ def judge_clustered(
     return Verdict(
         check, status, found.value, limit.bound(found.value), f"{en}: {tail}.", f"{fr} : {tail}."
     )
+
+
+def coverage_verdict(
+    rows: pd.DataFrame, check: str, threshold: str, *, en: str, fr: str, miss: Status = "fail"
+) -> Verdict:
+    """Hold the 95 % coverage of scored areas to a range, with its bootstrap over clusters.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        ``lower_95, upper_95, truth, cluster``, one row an area (and survey).
+    """
+    hits = (rows["lower_95"] <= rows["truth"]) & (rows["truth"] <= rows["upper_95"])
+    share = clustered_share(hits.to_numpy(bool), rows["cluster"].to_numpy(object))
+    return judge_clustered(check, share, threshold, en=en, fr=fr, miss=miss)
