@@ -14,13 +14,13 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 import pandas as pd
 
-from inegnum import __version__
 from inegnum.errors import InputError, nearest
 from inegnum.review.folds import Runner
 from inegnum.review.rung import Rung
@@ -117,6 +117,7 @@ def validate(
     *,
     level: Level = "quick",
     out: Path | None = None,
+    against: Path | None = None,
     only: tuple[int, ...] = (),
     workers: int | None = None,
 ) -> Ladder:
@@ -131,6 +132,8 @@ def validate(
     out : Path, optional
         Folder for ``validation.json`` and ``validation.html``; finished folds are kept beside
         them, so that an interrupted run resumes.
+    against : Path, optional
+        Reference release whose figures the target's are compared with.
     only : tuple of int
         Rungs to climb (all by default).
     workers : int, optional
@@ -157,14 +160,15 @@ def validate(
     if target is None:
         rungs = tuple(METHOD_RUNGS[number](runner, level) for number in numbers)
     else:
-        rungs = tuple(RELEASE_RUNGS[number](target) for number in numbers)
+        rungs = tuple(RELEASE_RUNGS[number](target, against) for number in numbers)
     ladder = Ladder(
         rungs,
         level,
         "method" if target is None else target.name,
         datetime.now(UTC).date().isoformat(),
         {
-            "inegnum": __version__,
+            # By name: the package itself stands above this stage and imports it.
+            "inegnum": str(import_module("inegnum").__version__),
             "python": platform.python_version(),
             **{name: version(name) for name in _PACKAGES},
         },

@@ -8,6 +8,8 @@ from typing import Final, Literal
 from inegnum.data import catalogue
 from inegnum.review.folds import Runner
 from inegnum.review.isolation import isolation
+from inegnum.review.known_truth_morocco import morocco_rung
+from inegnum.review.misspecification import misspecification_rung
 from inegnum.review.rung import Rung
 from inegnum.review.rung_france import france
 from inegnum.review.rung_regions import regions_rung
@@ -39,6 +41,8 @@ def catalogue_isolation(runner: Runner, level: Literal["quick", "full"]) -> Rung
 METHOD_RUNGS: Final[dict[int, Callable[[Runner, Literal["quick", "full"]], Rung]]] = {
     1: rouen_rung,
     2: france,
+    3: morocco_rung,
     4: regions_rung,
+    6: misspecification_rung,
     7: catalogue_isolation,
 }

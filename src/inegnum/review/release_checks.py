@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from inegnum.data import catalogue
-from inegnum.errors import InputError
+from inegnum.review.figures import figures_rung
 from inegnum.review.isolation import isolation
+from inegnum.review.reference import reference_rung
+from inegnum.review.release_files import manifest_of
 from inegnum.review.rung import Rung
 
-__all__ = ["RELEASE_RUNGS", "manifest_of"]
+__all__ = ["RELEASE_RUNGS"]
 
 
-def manifest_of(release: Path) -> dict[str, Any]:
-    """Read the manifest of a release folder.
-
-    Raises
-    ------
-    InputError
-        The folder holds no manifest, or one without inputs.
-    """
-    path = release / "manifest.json"
-    if not path.is_file():
-        raise InputError(
-            "not a release",
-            where=str(release),
-            expected="a folder with manifest.json",
-            hint="run the study first, then validate the folder it writes",
-        )
-    manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(manifest.get("inputs"), list):
-        raise InputError("the manifest lists no inputs", where=str(path), expected="inputs")
-    return manifest
-
-
-def release_isolation(release: Path) -> Rung:
+def release_isolation(release: Path, against: Path | None) -> Rung:
     """Climb rung 7 on the inputs of a release."""
+    del against
     inputs = manifest_of(release)["inputs"]
     return Rung(
         7,
@@ -50,4 +30,14 @@ def release_isolation(release: Path) -> Rung:
     )
 
 
-RELEASE_RUNGS: Final[dict[int, Callable[[Path], Rung]]] = {7: release_isolation}
+def release_reference(release: Path, against: Path | None) -> Rung:
+    """Climb rung 5 on the figures of a release."""
+    del against
+    return reference_rung(release)
+
+
+RELEASE_RUNGS: Final[dict[int, Callable[[Path, Path | None], Rung]]] = {
+    5: release_reference,
+    7: release_isolation,
+    8: figures_rung,
+}
