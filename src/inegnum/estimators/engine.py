@@ -123,4 +123,8 @@ def estimate(
         The engine's own criteria are not met.
     """
     design = build_design(rows.y, rows.n, blocks(spec, rows, gradient=gradient))
+    if spec.engine == "nuts":
+        from inegnum.estimators.nuts import sample
+
+        return Estimated(rows, design, sample(design, rng=rng))
     return Estimated(rows, design, integrate(design, rng=rng, points=spec.points))

@@ -25,6 +25,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,7 @@ from threadpoolctl import threadpool_limits
 
 from inegnum.data.types import Frame, Indicator, SurveyCells
 from inegnum.draws import Draws
-from inegnum.errors import BenchmarkError, InputError
+from inegnum.errors import BenchmarkError, InputError, PublicationError
 from inegnum.estimators.deviations import (
     draw_deviations,
     geographic_codes,
@@ -48,7 +49,7 @@ from inegnum.estimators.terms import Coefficients
 from inegnum.numerics.poststratify import poststratify, recentring, shift_to
 from inegnum.provenance import Source, require_role
 
-__all__ = ["Diagnostics", "Fit", "fit"]
+__all__ = ["Diagnostics", "Fit", "anchor_shift", "fit"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -109,6 +110,9 @@ class Fit:
         National rate of the survey.
     diagnostics : Diagnostics
     sources : tuple of Source
+    tier : {"T1", "T2", "T3"}
+        Evidence: microdata, published rates by group, or a single total. T3 gives whole territories
+        only.
     """
 
     spec: ModelSpec
@@ -122,6 +126,7 @@ class Fit:
     direct: DirectRate
     diagnostics: Diagnostics
     sources: tuple[Source, ...]
+    tier: Literal["T1", "T2", "T3"] = "T1"
 
     def predict(
         self,
@@ -193,7 +198,18 @@ class Fit:
         # Evaluated at the areas' mean logit: they differ by less than the correction can see.
         profile = profile + recentring(profile + area.mean(axis=1, keepdims=True), variance)
         counts, persons = poststratify(profile, area + deviation, N, frame=which)
-        return with_groups(counts, persons, frame, groups, self.indicator)
+        counts, persons, items = with_groups(counts, persons, frame, groups, self.indicator)
+        if self.tier != "T3":
+            return counts, persons, items
+        whole = np.arange(len(frame.areas), len(items))
+        if len(whole) == 0:
+            raise PublicationError(
+                "a single national total says nothing of sub-areas",
+                where=self.indicator.code,
+                expected="groups: the territory as a whole",
+                hint="an order of magnitude for the territory is all there is: nothing to map",
+            )
+        return counts[:, whole], persons[:, whole], items.iloc[whole].reset_index(drop=True)
 
     def _parts(self, components: Collection[Component], drawn: bool) -> Coefficients:
         """Return coefficients, shift included, with the switched-off components held."""
@@ -278,7 +294,7 @@ def _fit(spec: ModelSpec, survey: SurveyCells, national: Frame, seed: int) -> Fi
     which = which[order]
     target = expit(logit(direct.rate) + np.concatenate(levels)[order])
     drift = float(np.concatenate(drifts).mean())
-    shift, shift_drawn = _anchor(spec, joined, national, survey.indicator, (target, drift))
+    shift, shift_drawn = anchor_shift(spec, joined, national, survey.indicator, (target, drift))
     diagnostics = Diagnostics(
         spec.engine,
         max(khats),
@@ -311,7 +327,7 @@ def _generator(seed: int, purpose: str, indicator: Indicator) -> np.random.Gener
     return np.random.default_rng([seed, zlib.crc32(f"{purpose} {indicator.code}".encode())])
 
 
-def _anchor(
+def anchor_shift(
     spec: ModelSpec,
     part: Coefficients,
     national: Frame,

@@ -37,10 +37,10 @@ from scipy.special import expit, roots_hermitenorm
 
 from inegnum.errors import ConvergenceError
 from inegnum.numerics import dense
-from inegnum.numerics.latent import Conditional, Design, conditional_mode
+from inegnum.numerics.latent import Conditional, Design, conditional_mode, log_determinants
 from inegnum.numerics.psis import smooth_weights
 
-__all__ = ["Posterior", "integrate"]
+__all__ = ["Posterior", "Support", "Surrogate", "integrate", "log_determinants"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -135,6 +135,8 @@ def _draw_support(design: Design, support: Support, z: Floats) -> Floats:
     has that third cumulant and mean zero.
     """
     u = dense.solve_upper(support.factor, z.T)
+    if not support.third.any():
+        return np.asarray(support.mean + u.T)
     rows = design.X @ u
     rows *= rows
     rows -= support.variances[:, None]
@@ -171,8 +173,8 @@ def integrate(
         support = _corrected(design, conditional, sds, correct)
         return Posterior(design, sds[None, :], np.ones(1), (support,), -np.inf, 1.0)
     sds, conditional = _centre(design, sds, conditional, learned, rng)
-    chain = _Surrogate(design, conditional).sweeps(sds, points + 5, learned, rng)[5:]
-    surrogate = _Surrogate(design, conditional)
+    chain = Surrogate.at(design, conditional.mode).sweeps(sds, points + 5, learned, rng)[5:]
+    surrogate = Surrogate.at(design, conditional.mode)
     conditionals, ratios = [], np.empty(points)
     for m, theta in enumerate(chain):
         mode, value = surrogate.solve(theta)
@@ -205,30 +207,31 @@ def _centre(
 ) -> tuple[Floats, Conditional]:
     """Move the expansion to the typical sds: two rounds of a short chain and its geometric mean."""
     for length in (8, 16):
-        chain = _Surrogate(design, conditional).sweeps(sds, length, learned, rng)
+        chain = Surrogate.at(design, conditional.mode).sweeps(sds, length, learned, rng)
         sds = np.exp(np.log(chain[length // 4 :]).mean(axis=0))
         conditional = conditional_mode(design, sds, start=conditional.mode)
     return sds, conditional
 
 
-class _Surrogate:
-    """The likelihood as a Gaussian in the effects: precision H, information h (P,)."""
+class Surrogate:
+    """The likelihood as a Gaussian in the effects: precision H (P, P), information h (P,)."""
 
-    def __init__(self, design: Design, at: Conditional) -> None:
-        eta = design.X @ at.mode + design.offset
-        p = expit(eta)
-        self.design = design
-        self.H = design.gram(design.n * p * (1 - p))
-        self.h = self.H @ at.mode + design.X.T @ (design.y - design.n * p)
+    def __init__(self, design: Design, H: Floats, h: Floats) -> None:
+        self.design, self.H, self.h = design, H, h
+
+    @classmethod
+    def at(cls, design: Design, mode: Floats) -> Surrogate:
+        """Expand the likelihood of a design around a mode."""
+        p = expit(design.X @ mode + design.offset)
+        H = design.gram(design.n * p * (1 - p))
+        return cls(design, H, H @ mode + design.X.T @ (design.y - design.n * p))
 
     def solve(self, sds: Floats) -> tuple[Floats, float]:
         """Return the mode of the effects and log p(y | sds) under the surrogate."""
         Q, q = self.design.prior(sds)
         L = dense.factor(self.H + Q)
         half = dense.solve_lower(L, self.h + q)
-        value = 0.5 * float(half @ half) - float(np.log(np.diag(L)).sum())
-        for term, sd in zip(self.design.terms, sds, strict=True):
-            value -= term.size * float(np.log(sd))
+        value = 0.5 * float(half @ half) + log_determinants(self.design, L, sds)
         return dense.solve_upper(L, half), value
 
     def sweeps(

@@ -28,7 +28,7 @@ from scipy.special import expit
 from inegnum.errors import ConvergenceError, InputError
 from inegnum.numerics import dense
 
-__all__ = ["Conditional", "Design", "Term", "build_design", "conditional_mode"]
+__all__ = ["Conditional", "Design", "Term", "build_design", "conditional_mode", "log_determinants"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -289,7 +289,7 @@ def conditional_mode(
         decrement = float(gradient @ move)
         b, eta, value = _damped(design, b, eta, value, move, (Q, q))
         if decrement < tolerance:
-            return Conditional(b, L, _laplace(design, value, L, sds), step)
+            return Conditional(b, L, value + log_determinants(design, L, sds), step)
     raise ConvergenceError(
         "the conditional mode of the effects was not reached",
         where=", ".join(term.name for term in design.terms),
@@ -314,8 +314,9 @@ def _damped(
         length /= 2
 
 
-def _laplace(design: Design, value: float, L: Floats, sds: Floats) -> float:
-    total = value - float(np.log(np.diag(L)).sum())
+def log_determinants(design: Design, L: Floats, sds: Floats) -> float:
+    """Return half the log determinant of the prior over that of the posterior precision L L'."""
+    total = -float(np.log(np.diag(L)).sum())
     for term, sd in zip(design.terms, sds, strict=True):
         total -= term.size * float(np.log(sd))
     return total

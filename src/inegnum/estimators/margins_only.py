@@ -1,0 +1,375 @@
+"""Rates of areas from published rates by group, without respondents (tiers T2 and T3).
+
+Model
+    The effects of `multilevel` (no wave), seen through group rates of the national frame:
+    r_k = sum_c A_kc N_c p_c / sum_c A_kc N_c + b_source + e_k, e ~ N(0, V), with the covariance of
+    rates that share respondents (`numerics.inversion.group_covariance`).
+Assumptions
+    The groups of the publication are groups of the frame; a group the frame cannot cut is given
+    with its nearest cut or left out. One deff for the survey.
+Limits
+    Main effects of the published groups are identified; the rest keeps its prior, and
+    `prior_weight` says how much. No mode reading: one table has no mode. A single total identifies
+    nothing else: tier T3 gives an order of magnitude for a whole territory and refuses sub-areas.
+
+References
+----------
+    Leemann & Wasserfallen 2017, doi:10.1111/ajps.12319 (MRP from marginals).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import expit, logit
+from threadpoolctl import threadpool_limits
+
+from inegnum.data.codebook import profiles
+from inegnum.data.types import Frame, Indicator, SurveyCells
+from inegnum.errors import InputError
+from inegnum.estimators.deviations import geographic_codes
+from inegnum.estimators.evidence import DirectRate, Rows, direct_rate, encode
+from inegnum.estimators.multilevel import Diagnostics, Fit, anchor_shift
+from inegnum.estimators.spec import FACTORS, ModelSpec
+from inegnum.estimators.terms import blocks, coefficients
+from inegnum.numerics.inversion import group_covariance, invert, straighten
+from inegnum.numerics.laplace import Posterior
+from inegnum.numerics.latent import build_design
+from inegnum.provenance import Source, require_role
+
+__all__ = ["RateTable", "composition_of", "fit_margins", "margins_of", "prior_weight"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class RateTable:
+    """Published rates of one survey.
+
+    Attributes
+    ----------
+    table : DataFrame
+        Columns ``rate``, ``n`` (missing where not published) and any of the model's factors: a
+        level, several joined by ``|``, or ``""`` for everybody. The row with no level is the total.
+    indicator : Indicator
+    source : Source
+        Of role ``fit``.
+    year : int
+    rounding : float
+        Unit the rates were rounded to: 0.01 for whole percentages, 0 for none.
+    deff : float
+        Design effect of the survey.
+    assumed_n : float, optional
+        Respondents in all, when the publication does not say: an input, labelled as such.
+    offset_sd : float
+        Prior sd of the difference between this source and the first one, in rate.
+    """
+
+    table: pd.DataFrame
+    indicator: Indicator
+    source: Source
+    year: int
+    rounding: float = 0.01
+    deff: float = 1.5
+    assumed_n: float | None = None
+    offset_sd: float = 0.0
+
+    def __post_init__(self) -> None:
+        t = self.table
+        unknown = set(t.columns) - {"rate", "n", *FACTORS}
+        if unknown or not {"rate", "n"} <= set(t.columns):
+            raise InputError(
+                "a rate table has unexpected columns",
+                where=self.source.name,
+                got=", ".join(map(str, t.columns)),
+                expected=f"rate, n and any of {', '.join(FACTORS)}",
+            )
+        if not ((t["rate"] > 0) & (t["rate"] < 1)).all():
+            raise InputError(
+                "published rates must lie strictly between 0 and 1",
+                where=self.source.name,
+                got=t.loc[~((t["rate"] > 0) & (t["rate"] < 1)), "rate"].tolist()[:5],
+                hint="rates are proportions: 15.4 % is 0.154",
+            )
+        if self.is_total().sum() != 1:
+            raise InputError(
+                "a rate table needs one total: the row with no level",
+                where=self.source.name,
+                got=f"{int(self.is_total().sum())} of them",
+            )
+        if t["n"].isna().any() and self.assumed_n is None:
+            raise InputError(
+                "the publication gives no number of respondents",
+                where=self.source.name,
+                expected="column n, or assumed_n",
+                hint="give assumed_n: it is printed as an assumption with every result",
+            )
+
+    def is_total(self) -> npt.NDArray[np.bool_]:
+        """Return which row has no level, shape (G,)."""
+        factors = [c for c in FACTORS if c in self.table.columns]
+        filled = self.table[factors].fillna("").astype(str)
+        return np.asarray((filled == "").all(axis=1))
+
+    def total(self) -> DirectRate:
+        """Return the published total, with its sampling error."""
+        row = self.table[self.is_total()].iloc[0]
+        rate = float(row["rate"])
+        n = float(self.assumed_n if np.isnan(row["n"]) and self.assumed_n else row["n"])
+        variance = self.deff * rate * (1 - rate) / n + (self.rounding / 2) ** 2 / 3
+        return DirectRate(rate, float(np.sqrt(variance)), self.deff, n)
+
+    def masks(self, codes: dict[str, npt.NDArray[np.int64]]) -> Floats:
+        """Return which cells belong to each row's group, shape (G, R)."""
+        R = len(next(iter(codes.values())))
+        out = np.ones((len(self.table), R))
+        for factor in FACTORS:
+            if factor not in self.table.columns:
+                continue
+            for g, text in enumerate(self.table[factor].fillna("").astype(str)):
+                if not text:
+                    continue
+                wanted = [_level(factor, part, self.source.name) for part in text.split("|")]
+                out[g] *= np.isin(codes[factor], wanted)
+        return out
+
+
+def _level(factor: str, level: str, where: str) -> int:
+    if level not in FACTORS[factor]:
+        raise InputError(
+            f"unknown level of {factor}",
+            where=where,
+            got=level,
+            expected=", ".join(FACTORS[factor]),
+        )
+    return FACTORS[factor].index(level)
+
+
+def fit_margins(
+    spec: ModelSpec,
+    tables: Sequence[RateTable],
+    *,
+    national: Frame,
+    seed: int,
+    composition: Frame | None = None,
+) -> Fit:
+    """Fit the model to published rates; the result predicts like any other.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Wave terms, history and mode readings are not used.
+    tables : sequence of RateTable
+        One indicator; the first gives the total, the others may be offset from it.
+    national : Frame
+        What the total is anchored on.
+    seed : int
+    composition : Frame, optional
+        Whom the groups of the publication are made of (`composition_of` a survey); the national
+        frame unless given. Where survey and census disagree on categories, this matters more than
+        the loss of the microdata.
+
+    Raises
+    ------
+    InputError
+        Tables of several indicators or universes, or a group nobody of the frame belongs to.
+    IsolationError
+        A table kept for validation was offered.
+    BenchmarkError
+        The anchor needs more than its limit.
+    """
+    require_role([table.source for table in tables], "fit", where="fit of published rates")
+    first = tables[0]
+    if any(t.indicator != first.indicator for t in tables):
+        raise InputError("published rates of several indicators", where="tables")
+    rng = np.random.default_rng([seed, len(first.table)])
+    spec = replace(spec, terms=spec.without("wave"), waves=(first.year,), year=first.year)
+    rows, masks, N = _cells(tables, composition or national, first.indicator)
+    with threadpool_limits(limits=1, user_api="blas"):
+        A = masks * N / (masks @ N)[:, None]
+        posterior = _inverted(spec, tables, (rows, masks, N), rng)
+        effects, sds = posterior.draw(spec.draws, rng)
+        effects = straighten(posterior.design, A, effects)
+    part = coefficients(effects, spec, rows, wave=first.year)
+    p = expit(posterior.design.X @ effects.T)
+    total = logit(N @ p / N.sum())
+    # The published total is the centre; what the draws add is how uncertain it is.
+    published = logit(first.total().rate)
+    drift = float(published - total.mean())
+    total = expit(total + drift)
+    shift, drawn = anchor_shift(spec, part, national, first.indicator, (total, drift))
+    learned = [k for k, term in enumerate(posterior.design.terms) if term.learned]
+    bounds = np.quantile(sds[:, learned], [0.025, 0.975], axis=0)
+    summary = pd.DataFrame(
+        {
+            "term": [posterior.design.terms[k].name for k in learned],
+            "prior_scale": [posterior.design.terms[k].scale for k in learned],
+            "mean": sds[:, learned].mean(axis=0),
+            "lower": bounds[0],
+            "upper": bounds[1],
+            "reading": "pooled",
+        }
+    )
+    lone = all(len(table.table) == 1 for table in tables)
+    return Fit(
+        spec,
+        first.indicator,
+        first.year,
+        part,
+        np.zeros(spec.draws, dtype=np.int64),
+        total,
+        shift,
+        drawn,
+        first.total(),
+        Diagnostics(
+            "laplace",
+            posterior.khat,
+            float(shift.mean()),
+            drift,
+            spec.anchor.limit,
+            _notes(tables),
+            summary,
+        ),
+        (*(table.source for table in tables), *national.sources),
+        "T3" if lone else "T2",
+    )
+
+
+def _cells(
+    tables: Sequence[RateTable], national: Frame, indicator: Indicator
+) -> tuple[Rows, Floats, Floats]:
+    """Return the national cells as model rows (R), the groups over them (G, R), persons (R)."""
+    mask = national.mask(indicator.universe)
+    who = profiles()[mask].reset_index(drop=True)
+    A, K = len(national.areas), len(who)
+    person = encode(who.assign(urban="", region=""))
+    codes = {name: np.tile(code, A) for name, code in person.items()}
+    for factor in ("urban", "region"):
+        codes[factor] = np.repeat(geographic_codes(national, factor), K)
+    codes["wave"] = np.zeros(A * K, dtype=np.int64)
+    N = national.N[:, mask].ravel()
+    held = N > 0
+    codes, N = {name: code[held] for name, code in codes.items()}, N[held]
+    masks = np.vstack([table.masks(codes) for table in tables])
+    empty = np.flatnonzero(masks @ N <= 0)
+    if len(empty):
+        raise InputError(
+            "a published group has nobody in the national frame",
+            where=f"row {int(empty[0])}",
+            hint="is the group inside the universe of the indicator?",
+        )
+    zero = np.zeros(len(N))
+    return Rows(codes, zero, N, N, (tables[0].year,)), masks, N
+
+
+def _inverted(
+    spec: ModelSpec,
+    tables: Sequence[RateTable],
+    cells: tuple[Rows, Floats, Floats],
+    rng: np.random.Generator,
+) -> Posterior:
+    rows, masks, N = cells
+    A = masks * N
+    share = A.sum(axis=1) / N.sum()
+    A = A / A.sum(axis=1, keepdims=True)
+    r = np.concatenate([t.table["rate"].to_numpy(dtype=np.float64) for t in tables])
+    source = np.repeat(np.arange(len(tables)), [len(t.table) for t in tables])
+    published = np.concatenate([t.table["n"].to_numpy(dtype=np.float64) for t in tables])
+    assumed = np.array([t.assumed_n or 0.0 for t in tables])[source] * share
+    n = np.where(np.isnan(published), assumed, published)
+    deff = np.array([t.deff for t in tables])[source]
+    rounding = np.array([t.rounding for t in tables])[source]
+    same = source[:, None] == source[None, :]
+    # Tables of different surveys share no respondent; each one after the first may be off by b.
+    shift = same * np.array([t.offset_sd**2 if k else 0.0 for k, t in enumerate(tables)])[source]
+
+    def covariance(p: Floats) -> Floats:
+        V = group_covariance(masks, N, p, n=n, deff=deff, rounding=rounding)
+        return np.asarray(V * same + shift)
+
+    design = build_design(rows.y, rows.n, blocks(spec, rows))
+    return invert(design, A, r, covariance=covariance, rng=rng, points=spec.points)
+
+
+def _notes(tables: Sequence[RateTable]) -> tuple[str, ...]:
+    out = []
+    for table in tables:
+        if table.assumed_n is not None:
+            out.append(
+                f"{table.source.name}: no sample size published, n = {table.assumed_n:.0f} assumed"
+            )
+        absent = [f for f in FACTORS if f not in table.table.columns]
+        if absent:
+            out.append(f"{table.source.name}: no rate by {', '.join(absent)}; the prior stands")
+    return tuple(out)
+
+
+def prior_weight(fit: Fit) -> pd.DataFrame:
+    """Return, by learned sd, how far the published rates moved it from its prior.
+
+    Columns: ``term, prior_mean, posterior_mean, variance_ratio``: 1 means nothing was learned.
+    """
+    table = fit.diagnostics.sds
+    # A half-normal of scale s has mean s sqrt(2/pi) and variance s^2 (1 - 2/pi).
+    scale = table["prior_scale"]
+    spread = (table["upper"] - table["lower"]) / (2 * 1.96)
+    return pd.DataFrame(
+        {
+            "term": table["term"],
+            "prior_mean": scale * np.sqrt(2 / np.pi),
+            "posterior_mean": table["mean"],
+            "variance_ratio": spread**2 / (scale**2 * (1 - 2 / np.pi)),
+        }
+    )
+
+
+def margins_of(survey: SurveyCells, factors: Sequence[str]) -> RateTable:
+    """Publish a survey's one-way rates: what is left when its microdata are hidden.
+
+    Parameters
+    ----------
+    survey : SurveyCells
+        One wave.
+    factors : sequence of str
+        Factors tabulated, each on its own, besides the total.
+    """
+    t = survey.table
+    whole = direct_rate(t)
+    parts: list[dict[str, str | float]] = [{"rate": whole.rate, "n": whole.n}]
+    levels = encode(t)
+    for factor in factors:
+        for code, level in enumerate(FACTORS[factor]):
+            at = levels[factor] == code
+            yes, w = t.loc[at, "wy"].sum(), t.loc[at, "w"].sum()
+            if 0 < yes < w:
+                parts.append({factor: level, "rate": yes / w, "n": float(t.loc[at, "n"].sum())})
+    table = pd.DataFrame(parts)
+    year = int(t["wave"].max())
+    deff = max(1.0, whole.deff)
+    return RateTable(table, survey.indicator, survey.source, year, rounding=0.0, deff=deff)
+
+
+def composition_of(survey: SurveyCells) -> Frame:
+    """Return whom a survey's weights stand for, by region and urban size, as a frame.
+
+    12-17 is one class in the survey; half goes to each of the census's two, which have one effect.
+    """
+    table = survey.table[survey.table["region"] != ""]
+    who = profiles()
+    place = {row: k for k, row in enumerate(who.itertuples(index=False, name=None))}
+    strata = sorted(set(zip(table["region"], table["urban"], strict=True)))
+    at = {stratum: k for k, stratum in enumerate(strata)}
+    N = np.zeros((len(strata), len(who)))
+    keys = ["region", "urban", "age", "sex", "diploma", "occupation", "w"]
+    for region, urban, age, *rest, w in table[keys].itertuples(index=False, name=None):
+        known = ("12-14", "15-17") if age == "12-17" else (age,)
+        for one in known:
+            N[at[region, urban], place[(one, *rest)]] += float(w) / len(known)
+    areas = pd.DataFrame(strata, columns=["region", "urban"])
+    geo = areas["region"] + "-" + areas["urban"]
+    areas = areas.assign(geo=geo, level="stratum", name=geo, tier="survey", epci="")
+    return Frame(areas, N, (survey.source,), int(table["wave"].max()))

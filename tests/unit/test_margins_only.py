@@ -1,0 +1,154 @@
+"""Published rates only: their covariance, and how much of the full answer they give back."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from inegnum.data.frame import national_frame
+from inegnum.errors import InputError, IsolationError, PublicationError
+from inegnum.estimators.margins_only import (
+    RateTable,
+    composition_of,
+    fit_margins,
+    margins_of,
+    prior_weight,
+)
+from inegnum.estimators.multilevel import fit
+from inegnum.estimators.published import illectronisme_2021, single_total
+from inegnum.estimators.spec import ModelSpec, ModeReadings
+from inegnum.numerics.inversion import group_covariance, truncated_inverse
+from simulated import INDICATOR, SOURCE, country
+
+SPEC = ModelSpec(waves=(2022,), history=(), draws=600, mode=ModeReadings(1.0, 0.0, 0.0), points=32)
+FACTORS = ("age", "sex", "diploma", "occupation", "urban", "region")
+
+
+@pytest.fixture(scope="module")
+def world():
+    return country(n=3000)
+
+
+def _few(world):
+    """A nation of eight strata: enough for tables that do not cut by place."""
+    return world.national.select(world.national.areas["geo"].tolist()[:8])
+
+
+def test_covariance_is_that_of_repeated_surveys():
+    """4,000 surveys of 600 people: two overlapping tables and their total."""
+    rng = np.random.default_rng(1)
+    N, p = rng.gamma(3.0, 1.0, 12), rng.uniform(0.1, 0.9, 12)
+    masks = np.zeros((6, 12))
+    masks[0, :4] = masks[1, 4:8] = masks[2, 8:] = 1
+    masks[3, ::2] = masks[4, 1::2] = 1
+    masks[5] = 1
+    n, surveys = 600, 4000
+    counts = rng.multinomial(n, N / N.sum(), surveys)
+    yes = rng.binomial(counts, p)
+    rates = (yes @ masks.T) / (counts @ masks.T)
+    size = masks @ N / N.sum() * n
+    one = np.ones(6)
+    V = group_covariance(masks, N, p, n=size, deff=one, rounding=0 * one)
+    found = np.cov(rates.T)
+    # Sampling error of a covariance from 4,000 surveys is 2.2 % of the standard deviations; group
+    # sizes are random in the surveys and fixed in the formula, which costs as much again.
+    scale = np.sqrt(np.outer(np.diag(V), np.diag(V)))
+    assert np.abs((found - V) / scale).max() < 0.08
+    assert V[3, 5] > 0.5 * V[5, 5]
+    # Where groups do not differ, shares times rates of a table add up to the total: of six
+    # rates, two are told by the others.
+    flat = group_covariance(masks, N, np.full(12, 0.4), n=size, deff=one, rounding=0 * one)
+    assert truncated_inverse(flat)[1] == 4
+
+
+def test_margins_give_back_the_answer_of_the_microdata(world):
+    survey = world.survey.waves(2022)
+    full = fit(SPEC, survey, national=world.national, seed=1)
+    table = margins_of(survey, FACTORS)
+    whom = composition_of(survey)
+    hidden = fit_margins(SPEC, [table], national=world.national, seed=1, composition=whom)
+    assert hidden.tier == "T2"
+    kept = ("sampling", "anchor")
+    a, b = (f.predict(world.metropolis, seed=2, components=kept) for f in (full, hidden))
+    # Interactions are lost and keep their prior: half a posterior sd at most, here.
+    assert np.abs((a.point - b.point) / a.se()).max() < 0.5
+    np.testing.assert_allclose(b.se(), a.se(), rtol=0.4)
+    moved = prior_weight(hidden).set_index("term")
+    assert moved.loc["age", "posterior_mean"] > moved.loc["region", "posterior_mean"]
+
+
+def test_a_single_total_is_an_order_of_magnitude(world):
+    survey = world.survey.waves(2022)
+    lone = single_total(margins_of(survey, FACTORS))
+    nation = _few(world)
+    found = fit_margins(SPEC, [lone], national=nation, seed=1)
+    assert found.tier == "T3"
+    kept = ("sampling", "anchor")
+    draws = found.predict(world.metropolis, seed=2, components=kept)
+    assert draws.items["geo"].tolist() == ["243300316"]
+    with_rates = fit_margins(
+        SPEC, [margins_of(survey, ("age", "diploma"))], national=nation, seed=1
+    ).predict(world.metropolis, seed=2, components=kept)
+    # Urban size is told by neither; age and diploma by one of them.
+    assert draws.se()[0] > 1.05 * with_rates.se()[-1]
+    with pytest.raises(PublicationError, match="sub-areas"):
+        found.predict(world.metropolis, seed=2, groups=None)
+
+
+def test_a_second_source_may_be_off_by_its_offset(world):
+    survey = world.survey.waves(2022)
+    first, nation = margins_of(survey, ("age",)), _few(world)
+    off = first.table.assign(rate=first.table["rate"] - 0.08)
+    other = replace(first, table=off, offset_sd=0.1)
+    alone = fit_margins(SPEC, [first], national=nation, seed=1).national.mean()
+    both = fit_margins(SPEC, [first, other], national=nation, seed=1).national.mean()
+    # The first source sets the level.
+    assert both == pytest.approx(alone, abs=0.005)
+
+
+def test_illectronisme_runs_and_says_what_is_missing(world):
+    table = illectronisme_2021(assumed_n=7000)
+    total, nation = table.total(), national_frame()
+    nation = nation.select(nation.areas["geo"].tolist()[::6])
+    assert total.rate == pytest.approx(0.154)
+    found = fit_margins(SPEC, [table], national=nation, seed=1)
+    notes = " ".join(found.diagnostics.notes)
+    assert "n = 7000 assumed" in notes
+    assert "no rate by sex, urban, region" in notes
+    # Draws bend with the logistic curve but meet the published total: little is left to shift.
+    assert abs(found.diagnostics.drift) < 0.05
+    rate = found.predict(world.metropolis, seed=2)
+    assert rate.items["universe"].unique().tolist() == ["15+"]
+    # Merged 60+ lies between its parts, 24.2 % and 61.9 %.
+    merged = table.table.set_index("age")["rate"]["60-69|70+"]
+    assert 0.30 < merged < 0.45
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"rate": [1.2, 0.5]}, "between 0 and 1"),
+        ({"n": [np.nan, 10.0]}, "number of respondents"),
+        ({"age": ["", ""]}, "one total"),
+        ({"planet": ["x", "y"]}, "unexpected columns"),
+    ],
+)
+def test_tables_that_cannot_be_are_refused(change, word):
+    table = pd.DataFrame({"rate": [0.4, 0.5], "n": [100.0, 50.0], "age": ["", "70+"]})
+    with pytest.raises(InputError, match=word):
+        RateTable(table.assign(**change), INDICATOR, SOURCE, 2022)
+
+
+def test_unknown_levels_and_kept_sources_are_refused(world):
+    table = pd.DataFrame({"rate": [0.4, 0.5], "n": [100.0, 50.0], "age": ["", "80+"]})
+    with pytest.raises(InputError, match="unknown level of age"):
+        fit_margins(
+            SPEC, [RateTable(table, INDICATOR, SOURCE, 2022)], national=world.national, seed=1
+        )
+    kept = replace(SOURCE, role="validate")
+    table["age"] = ["", "70+"]
+    with pytest.raises(IsolationError):
+        fit_margins(
+            SPEC, [RateTable(table, INDICATOR, kept, 2022)], national=world.national, seed=1
+        )
