@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from joblib import Parallel, delayed
 
 from inegnum.data.geometry import geometry
 from inegnum.errors import InputError, nearest
@@ -79,12 +80,22 @@ def run_to_folder(
         done = run(found, progress=progress)
         start = time.perf_counter()
         write_bundle(bundle_of(done), work, excel_fr=excel_fr)
-        for tongue in progress.over("report", found.languages, len(found.languages)):
-            name = "report.html" if tongue == found.languages[0] else f"report.{tongue}.html"
-            build_report(work, language=tongue, out=work / name)
+        pages = page_names(found)
+        written = Parallel(n_jobs=len(pages), return_as="generator")(
+            delayed(build_report)(work, language=tongue, out=work / page)
+            for tongue, page in pages.items()
+        )
+        for _ in progress.over("report", written, len(pages)):
+            pass
         done.timings["release"] = round(time.perf_counter() - start, 3)
         seal(work, done.timings)
     return summary(done, language)
+
+
+def page_names(study: Study) -> dict[str, str]:
+    """Return the file of the page in each language: the first language has the plain name."""
+    first, *others = study.languages
+    return {first: "report.html", **{tongue: f"report.{tongue}.html" for tongue in others}}
 
 
 def bundle_of(done: Run) -> Bundle:
