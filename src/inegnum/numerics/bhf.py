@@ -140,7 +140,8 @@ def _at(design: Design, data: Responses, method: Method, rho: Floats, outer: Flo
     nu = design.n - (p if reml else 0)
     w = design.a_i / (1.0 + np.multiply.outer(rho, design.a_i))
     A = design.W + (w @ outer).reshape(-1, p, p)
-    beta = np.linalg.solve(A, (data.Wxy + (w * data.ybar) @ design.xbar)[..., None])[..., 0]
+    inverse = np.linalg.inv(A)
+    beta = np.einsum("bjk,bk->bj", inverse, data.Wxy + (w * data.ybar) @ design.xbar)
     residual = data.ybar - beta @ design.xbar.T
     squared = residual**2
     rss = _within_rss(design, data, beta) + np.einsum("bi,bi->b", w, squared)
@@ -148,16 +149,15 @@ def _at(design: Design, data: Responses, method: Method, rho: Floats, outer: Flo
     w3 = w2 * w
     q = np.einsum("bi,bi->b", w2, squared)
     h = (w2 * residual) @ design.xbar
-    dq = -2.0 * np.einsum("bi,bi->b", w3, squared) + 2.0 * np.einsum(
-        "bj,bj->b", h, np.linalg.solve(A, h[..., None])[..., 0]
-    )
+    dq = -2.0 * np.einsum("bi,bi->b", w3, squared)
+    dq += 2.0 * np.einsum("bj,bjk,bk->b", h, inverse, h)
     score = nu * q / rss - w.sum(axis=1)
     curvature = nu * (dq / rss + (q / rss) ** 2) + w2.sum(axis=1)
     if reml:
-        K2 = np.linalg.solve(A, (w2 @ outer).reshape(-1, p, p))
-        K3 = np.linalg.solve(A, (w3 @ outer).reshape(-1, p, p))
+        K2 = inverse @ (w2 @ outer).reshape(-1, p, p)
         score += np.trace(K2, axis1=1, axis2=2)
-        curvature += np.einsum("bjk,bkj->b", K2, K2) - 2.0 * np.trace(K3, axis1=1, axis2=2)
+        curvature += (K2 * K2.transpose(0, 2, 1)).sum(axis=(1, 2))
+        curvature -= 2.0 * (inverse.reshape(-1, p * p) * (w3 @ outer)).sum(axis=1)
     return _Point(A, beta, rss, residual, 0.5 * score, 0.5 * curvature)
 
 

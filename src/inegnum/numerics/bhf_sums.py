@@ -166,7 +166,12 @@ def make_design(
     rows = np.ascontiguousarray(X.T)
     means = _area_means(rows, area, a, a_i)
     plain = means if a is None else _area_means(rows, area, None, n_i)
-    within = np.array([row - mean[area] for row, mean in zip(rows, means, strict=True)])
+    within = np.zeros_like(rows)
+    for row, mean, out in zip(rows, means, within, strict=True):
+        if (row == row[0]).all():
+            continue
+        np.take(mean, area, out=out)
+        np.subtract(row, out, out=out)
     weighted = within if a is None else within * a
     raw = weighted @ within.T
     T = _scaling(means.T, raw, a_i)

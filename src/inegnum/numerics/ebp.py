@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 # values held at once by one domain's simulations
 _BLOCK = 2_000_000
-_NODES = 48
+_NODES = 32
 # beyond 8.5 standard deviations a normal variable has mass 2e-17
 _REACH = 8.5
 

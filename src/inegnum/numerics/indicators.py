@@ -200,15 +200,17 @@ def _equal_weights(
     Sorted responses, unless only means over units are asked for.
     """
     n = y.shape[-1]
-    ones = np.ones((1, n))
     total = y.sum(axis=-1)
     line = 0.0 if threshold is None else threshold
+    wanted = [name for name in names if isinstance(name, str) and name in _QUANTILES]
+    probs = np.array([_QUANTILES[name] for name in wanted])
+    levels = dict(zip(wanted, _equal_quantiles(y, probs, interpolate), strict=True))
     out = []
     for name in names:
         if isinstance(name, Custom):
-            out.append(np.asarray(name.function(y, np.broadcast_to(ones, y.shape)), np.float64))
-        elif name in _QUANTILES:
-            out.append(quantiles(y, ones, [_QUANTILES[name]], interpolate=interpolate)[0])
+            out.append(np.asarray(name.function(y, np.ones_like(y)), dtype=np.float64))
+        elif name in levels:
+            out.append(levels[name])
         elif name == "gini":
             out.append(2.0 * (y @ np.arange(1.0, n + 1.0)) / (n * total) - (n + 1.0) / n)
         elif name == "quintile_share":
@@ -224,7 +226,7 @@ def _equal_weights(
 
 def _equal_quintile_share(y: Floats) -> Floats:
     n = y.shape[-1]
-    low, high = quantiles(y, np.ones((1, n)), (0.2, 0.8))
+    low, high = _equal_quantiles(y, np.array([0.2, 0.8]), interpolate=False)
     sums = np.cumsum(y, axis=-1)
     poor = np.count_nonzero(y <= low[:, None], axis=-1)
     up_to = np.count_nonzero(y <= high[:, None], axis=-1)

@@ -52,12 +52,14 @@ def direct_means(sample: UnitSample, at: Ints, f: Floats) -> tuple[Floats, Float
     with the fraction `f` as correction. Missing where there are fewer than one (two) respondents.
     """
     m = len(sample.geo)
-    w = np.ones(len(sample.y)) if sample.weights is None else sample.weights
     n = np.bincount(sample.area, minlength=m).astype(np.float64)
-    size = np.bincount(sample.area, w, m)
-    mean = np.bincount(sample.area, w * sample.y, m) / size
-    residual = w * (sample.y - mean[sample.area]) / size[sample.area]
-    squares = np.bincount(sample.area, residual**2, m)
+    w = sample.weights
+    size = n if w is None else np.bincount(sample.area, w, m)
+    mean = np.bincount(sample.area, sample.y if w is None else w * sample.y, m) / size
+    residual = sample.y - mean[sample.area]
+    if w is not None:
+        residual *= w
+    squares = np.bincount(sample.area, residual**2, m) / size**2
     variance = np.full(m, np.nan)
     np.divide(squares * n, n - 1, out=variance, where=n > 1)
     seen = at >= 0
