@@ -125,6 +125,29 @@ def test_mse_parts_match_dense_blup_theory() -> None:
     assert parts.mse[7] == pytest.approx(s2u + parts.g2[7])
 
 
+def test_ml_mse_corrects_for_the_bias_of_the_dense_theory() -> None:
+    y, X, area, a = _data(weighted=True)
+    assert a is not None
+    design = make_design(X, area, 7, a=a)
+    fit = fit_bhf(design, responses(design, y), method="ML")
+    s2u, s2e = float(fit.sigma2_u[0]), float(fit.sigma2_e[0])
+    Xbar = np.vstack([X[area == i].mean(axis=0) for i in range(7)])
+    parts = analytic_mse(design, fit, make_targets(design, np.arange(7), Xbar, None))
+    block = (area[:, None] == area[None, :]).astype(float)
+    Vi = np.linalg.inv(s2u * block + np.diag(s2e / a))
+    Q = np.linalg.inv(X.T @ Vi @ X)
+    # bias of the ML components: I^-1/2 tr(Q dM/ds), dM/ds = -X' V^-1 dV/ds V^-1 X
+    traces = [-np.trace(Q @ X.T @ Vi @ D @ Vi @ X) for D in (block, np.diag(1 / a))]
+    bias = 0.5 * np.linalg.solve(information(design, s2u, s2e), traces)
+    a_i = np.bincount(area, a)
+    gamma = s2u / (s2u + s2e / a_i)
+    plain = (1 - gamma) * s2u
+    expected = plain - bias[0] * (1 - gamma) ** 2 - bias[1] * gamma**2 / a_i
+    # X near 2014 costs the dense inverse six digits
+    np.testing.assert_allclose(parts.g1, expected, rtol=1e-5)
+    assert (parts.g1 > plain).all()  # ML variances are too small
+
+
 def test_finite_population_part_is_known_and_a_census_has_no_error() -> None:
     y, X, area, _ = _data()
     design = make_design(X, area, 7)
