@@ -115,3 +115,9 @@ def test_everything_shipped_is_as_recorded(tmp_path: Path) -> None:
     with (copy / "communes.parquet").open("ab") as handle:
         handle.write(b"x")
     assert [finding.name for finding in catalogue.verify(root=copy)] == ["communes"]
+
+
+def test_reference_data_stays_light() -> None:
+    size = sum(path.stat().st_size for path in catalogue.reference_root().iterdir())
+    # The wheel must stay under 20 MB, code and models included.
+    assert size < 15_000_000
