@@ -59,5 +59,11 @@ def test_young_cities_and_old_countryside_look_like_themselves() -> None:
 
 
 def test_overseas_communes_are_refused_with_a_reason() -> None:
-    with pytest.raises(InputError, match="without census margins"):
+    with pytest.raises(InputError, match=r"without census margins(.|\n)*overseas"):
         build_frame(load_areas(communes=["97411"]))
+
+
+def test_uninhabited_communes_are_refused_with_a_reason() -> None:
+    # Villages destroyed in 1916 have a code and nobody.
+    with pytest.raises(InputError, match=r"55039(.|\n)*uninhabited"):
+        build_frame(load_areas(communes=["55039"]))

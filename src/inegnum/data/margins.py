@@ -124,7 +124,7 @@ class CommuneMargins:
                 "communes without census margins",
                 got=", ".join(unknown[:5]),
                 expected="communes of metropolitan France with inhabitants (COG 2025)",
-                hint=nearest(unknown[0], list(index)),
+                hint=_why_unknown(unknown[0], list(index)),
             )
         return CommuneMargins(
             self.areas.iloc[where].reset_index(drop=True),
@@ -138,6 +138,13 @@ class CommuneMargins:
             self.women[where],
             self.published.iloc[where].reset_index(drop=True),
         )
+
+
+def _why_unknown(geo: str, known: list[str]) -> str:
+    communes, _ = catalogue.table("communes")
+    if geo in set(communes["geo"]):
+        return "INSEE publishes no occupation there (uninhabited, or overseas): leave it out"
+    return nearest(geo, known)
 
 
 def diploma_shares(census: pd.DataFrame) -> Floats:
