@@ -10,7 +10,8 @@ from scipy import sparse
 from inegnum.errors import InputError
 from inegnum.estimators.area import AreaData, row_standardise, spatial_fay_herriot
 from inegnum.numerics.block_tridiagonal import Layout, factorise
-from inegnum.numerics.sar import fit_sar, sar_mse
+from inegnum.numerics.sar import fit_sar
+from inegnum.numerics.sar_mse import sar_mse
 
 
 def grid(side: int) -> sparse.csr_array:

@@ -34,7 +34,15 @@ import numpy.typing as npt
 
 from inegnum.errors import ConvergenceError, InputError, nearest
 
-__all__ = ["FayHerriotFit", "Method", "MseTerms", "fit_at", "fit_fay_herriot", "mse_terms"]
+__all__ = [
+    "FayHerriotFit",
+    "Method",
+    "MseTerms",
+    "fit_at",
+    "fit_fay_herriot",
+    "mse_terms",
+    "objective",
+]
 
 Floats = npt.NDArray[np.float64]
 Method = Literal["reml", "ml", "fh", "ampl", "amrl", "ampl_yl", "amrl_yl"]
@@ -87,42 +95,67 @@ class MseTerms:
 
 
 @dataclass(frozen=True, slots=True)
-class _State:
-    """Sums at one value of s; `Q` is an orthonormal basis of the columns of X."""
+class _Sums:
+    """Weighted cross-products of (Q, e), with Q orthonormal and e the residuals of least squares.
 
-    w: Floats
-    r: Floats
-    Ainv: Floats
-    value: float
+    The products of each row are formed once, so that a set of weights costs one matrix product.
+    """
+
+    Q: Floats
+    e: Floats
+    D: Floats
+    upper: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+    products: Floats  # ((p + 1) (p + 2) / 2, m): of the columns of (Q, e), two by two
+
+    @classmethod
+    def of(cls, y: Floats, Q: Floats, D: Floats) -> _Sums:
+        m, p = Q.shape
+        rows = np.empty((p + 1, m))
+        rows[:p] = Q.T
+        rows[p] = e = y - Q @ (Q.T @ y)
+        i, j = np.triu_indices(p + 1)
+        products = np.empty((len(i), m))
+        for k in range(len(i)):
+            np.multiply(rows[i[k]], rows[j[k]], out=products[k])
+        return cls(Q, e, D, (i, j), products)
+
+    def at(self, weights: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return Q'wQ, Q'we, e'we for each row of weights: shapes (k, p, p), (k, p), (k,)."""
+        p = self.Q.shape[1]
+        i, j = self.upper
+        full = np.empty((len(weights), p + 1, p + 1))
+        full[:, i, j] = full[:, j, i] = weights @ self.products.T
+        return full[:, :p, :p], full[:, :p, p], full[:, p, p]
 
 
-def _state(s: float, y: Floats, Q: Floats, D: Floats, *, restricted: bool) -> _State:
-    w = 1.0 / (s + D)
-    Qw = Q * w[:, None]
-    Ainv = np.linalg.inv(Q.T @ Qw)
-    r = y - Q @ (Ainv @ (Qw.T @ y))
-    value = 0.5 * float(np.log(w).sum()) - 0.5 * float(w @ (r * r))
+def _values(s: Floats, sums: _Sums, *, restricted: bool) -> Floats:
+    """(Restricted) profile log-likelihood at each s, up to a constant, shape (k,)."""
+    w = 1.0 / (s[:, None] + sums.D)
+    A, c, q = sums.at(w)
+    fit = np.einsum("ki,ki->k", c, np.linalg.solve(A, c[:, :, None])[:, :, 0])
+    value = 0.5 * np.log(w).sum(axis=1) - 0.5 * (q - fit)
     if restricted:
-        value += 0.5 * float(np.linalg.slogdet(Ainv)[1])
-    return _State(w, r, Ainv, value)
+        value -= 0.5 * np.linalg.slogdet(A)[1]
+    return np.asarray(value)
 
 
-def _slopes(state: _State, Q: Floats, *, restricted: bool) -> tuple[float, float]:
+def _slopes(s: float, sums: _Sums, *, restricted: bool) -> tuple[float, float]:
     """First and second derivative of the (restricted) profile log-likelihood in s."""
-    w, r, Ainv = state.w, state.r, state.Ainv
+    w = 1.0 / (s + sums.D)
     w2 = w * w
-    wr = w * r
-    Qw2 = Q * w2[:, None]
-    across = Qw2.T @ r
-    quadratic = float(wr @ wr)
-    cubic = float((w * wr) @ wr) - float(across @ Ainv @ across)
+    S, c, q = sums.at(np.stack([w, w2, w2 * w]))
+    Ainv = np.linalg.inv(S[0])
+    b = Ainv @ c[0]
+    # Sums of w^k r^2 with r = e - Q b.
+    squares = q - 2 * c @ b + np.einsum("kij,i,j->k", S, b, b)
+    across = c[1] - S[1] @ b
+    cubic = float(squares[2] - across @ Ainv @ across)
     trace, trace2 = float(w.sum()), float(w2.sum())
     if restricted:
-        S2 = Ainv @ (Q.T @ Qw2)
-        S3 = Q.T @ (Qw2 * w[:, None])
-        trace -= float(np.trace(S2))
-        trace2 += float(np.sum(S2 * S2.T)) - 2 * float(np.sum(Ainv * S3))
-    return 0.5 * (quadratic - trace), 0.5 * trace2 - cubic
+        H = Ainv @ S[1]
+        trace -= float(np.trace(H))
+        trace2 += float(np.sum(H * H.T)) - 2 * float(np.sum(Ainv * S[2]))
+    return 0.5 * (float(squares[1]) - trace), 0.5 * trace2 - cubic
 
 
 def _adjustment(s: float, D: Floats, method: Method) -> tuple[float, float, float]:
@@ -143,22 +176,30 @@ def _adjustment(s: float, D: Floats, method: Method) -> tuple[float, float, floa
     return 0.0, 0.0, 0.0
 
 
-def _scan(y: Floats, Q: Floats, D: Floats, method: Method) -> tuple[float, float, float]:
+def objective(
+    sigma2: Floats, y: Floats, X: Floats, D: Floats, *, method: Method = "reml"
+) -> Floats:
+    """Return what `method` maximises, up to a constant, at each area variance, shape (k,)."""
+    sums = _Sums.of(y, np.linalg.qr(X)[0], D)
+    return _objective(np.asarray(sigma2, dtype=np.float64), sums, method)
+
+
+def _objective(s: Floats, sums: _Sums, method: Method) -> Floats:
+    adjustment = np.array([_adjustment(float(x), sums.D, method)[0] for x in s])
+    return np.asarray(_values(s, sums, restricted=method in _RESTRICTED) + adjustment)
+
+
+def _scan(sums: _Sums, method: Method) -> tuple[float, float, float]:
     """Bracket the highest maximum on a geometric grid: (left, best, right)."""
-    restricted = method in _RESTRICTED
-
-    def value(s: float) -> float:
-        return _state(s, y, Q, D, restricted=restricted).value + _adjustment(s, D, method)[0]
-
-    residual = y - Q @ (Q.T @ y)
-    spread = float(residual @ residual) / max(len(y) - Q.shape[1], 1)
-    top = max(spread, float(np.median(D)) * 1e-3)
-    grid = [0.0, *(top * np.array([1e-4, 1e-3, 1e-2, 0.05, 0.2, 0.6, 2.0]))]
-    values = [value(s) for s in grid]
-    while values[-1] == max(values) and len(grid) < 60:
-        grid.append(grid[-1] * 4)
-        values.append(value(grid[-1]))
-    at = int(np.argmax(values))
+    m, p = sums.Q.shape
+    spread = float(sums.e @ sums.e) / max(m - p, 1)
+    top = max(spread, float(np.median(sums.D)) * 1e-3)
+    grid = top * np.array([0.0, 1e-4, 1e-3, 1e-2, 0.05, 0.2, 0.6, 2.0])
+    values = _objective(grid, sums, method)
+    while values.argmax() == len(grid) - 1 and len(grid) < 60:
+        grid = np.append(grid, grid[-1] * 4)
+        values = np.append(values, _objective(grid[-1:], sums, method))
+    at = int(values.argmax())
     if at == len(grid) - 1:
         raise ConvergenceError(
             "the likelihood of the area variance has no maximum",
@@ -166,19 +207,17 @@ def _scan(y: Floats, Q: Floats, D: Floats, method: Method) -> tuple[float, float
             got=f"still rising at {grid[-1]:.3g}",
             hint="the direct estimates do not vary like the model: use reml, or check the data",
         )
-    return grid[max(at - 1, 0)], grid[at], grid[at + 1]
+    return float(grid[max(at - 1, 0)]), float(grid[at]), float(grid[at + 1])
 
 
-def _maximise(y: Floats, Q: Floats, D: Floats, method: Method) -> tuple[float, int]:
+def _maximise(sums: _Sums, method: Method) -> tuple[float, int]:
     """Newton's method on the score, kept inside a bracket that always holds the root."""
     restricted = method in _RESTRICTED
-    left, s, right = _scan(y, Q, D, method)
+    left, s, right = _scan(sums, method)
 
     def slopes(at: float) -> tuple[float, float]:
-        first, second = _slopes(
-            _state(at, y, Q, D, restricted=restricted), Q, restricted=restricted
-        )
-        _, a1, a2 = _adjustment(at, D, method)
+        first, second = _slopes(at, sums, restricted=restricted)
+        _, a1, a2 = _adjustment(at, sums.D, method)
         return first + a1, second + a2
 
     if s == 0:
@@ -193,10 +232,11 @@ def _maximise(y: Floats, Q: Floats, D: Floats, method: Method) -> tuple[float, i
             right = s
         step = -first / second if second < 0 else np.inf
         new = s + step
-        if not left < new < right:
+        newton = left < new < right
+        if not newton:
             new = (left + right) / 2
-        # 1e-13 relative: one more step than double precision can use.
-        if abs(new - s) <= 1e-13 * max(new, s):
+        # Newton's error is about the square of its last step: 1e-7 leaves rounding.
+        if abs(new - s) <= (1e-7 if newton else 1e-13) * max(new, s):
             return new, iteration
         s = new
     if right - left <= 1e-9 * right:  # rounding of the score makes the last digits wander
@@ -208,17 +248,19 @@ def _maximise(y: Floats, Q: Floats, D: Floats, method: Method) -> tuple[float, i
     )
 
 
-def _solve_moment(y: Floats, Q: Floats, D: Floats) -> tuple[float, int]:
+def _solve_moment(sums: _Sums) -> tuple[float, int]:
     """Solve sum w r^2 = m - p; the left side falls and is convex, so Newton climbs from zero."""
-    target = len(y) - Q.shape[1]
+    m, p = sums.Q.shape
     s = 0.0
     for iteration in range(1, 201):
-        state = _state(s, y, Q, D, restricted=False)
-        wr = state.w * state.r
-        gap = float(wr @ state.r) - target
+        w = 1 / (s + sums.D)
+        S, c, q = sums.at(np.stack([w, w * w]))
+        b = np.linalg.solve(S[0], c[0])
+        squares = q - 2 * c @ b + np.einsum("kij,i,j->k", S, b, b)
+        gap = float(squares[0]) - (m - p)
         if iteration == 1 and gap <= 0:
             return 0.0, 0
-        step = gap / float(wr @ wr)
+        step = gap / float(squares[1])
         s += step
         if abs(step) <= 1e-13 * s:
             return s, iteration
@@ -255,7 +297,8 @@ def fit_fay_herriot(y: Floats, X: Floats, D: Floats, *, method: Method = "reml")
             hint=nearest(str(method), get_args(Method)),
         )
     Q, R = np.linalg.qr(X)
-    s, iterations = _solve_moment(y, Q, D) if method == "fh" else _maximise(y, Q, D, method)
+    sums = _Sums.of(y, Q, D)
+    s, iterations = _solve_moment(sums) if method == "fh" else _maximise(sums, method)
     return _finish(s, y, (Q, R), D, method, iterations)
 
 
@@ -271,12 +314,16 @@ def _finish(
     s: float, y: Floats, QR: tuple[Floats, Floats], D: Floats, method: Method, iterations: int
 ) -> FayHerriotFit:
     Q, R = QR
-    state = _state(s, y, Q, D, restricted=False)
+    w = 1.0 / (s + D)
+    Qw = Q * w[:, None]
+    Ainv = np.linalg.inv(Q.T @ Qw)
+    b = Ainv @ (Qw.T @ y)
+    r = y - Q @ b
+    constant = len(y) * float(np.log(2 * np.pi))
+    loglik = 0.5 * (float(np.log(w).sum()) - float(w @ (r * r)) - constant)
     Rinv = np.linalg.inv(R)
-    beta = Rinv @ (state.Ainv @ (Q.T @ (state.w * y)))
-    loglik = state.value - 0.5 * len(y) * float(np.log(2 * np.pi))
-    cov = Rinv @ state.Ainv @ Rinv.T
-    return FayHerriotFit(s, beta, cov, loglik, s == 0.0, iterations, method)
+    cov = Rinv @ Ainv @ Rinv.T
+    return FayHerriotFit(float(s), Rinv @ b, cov, loglik, s == 0.0, iterations, method)
 
 
 def _bias_of_sigma2(fit: FayHerriotFit, X: Floats, w: Floats) -> float:
@@ -313,6 +360,6 @@ def mse_terms(fit: FayHerriotFit, X: Floats, D: Floats) -> MseTerms:
     total = float(w.sum())
     variance = 2 * len(D) / total**2 if fit.method == "fh" else 2 / float(w @ w)
     g1 = fit.sigma2 * B
-    g2 = B**2 * np.einsum("ij,jk,ik->i", X, fit.cov_beta, X, optimize=True)
+    g2 = B**2 * ((X @ fit.cov_beta) * X).sum(axis=1)
     g3 = B**2 * w * variance
     return MseTerms(g1, g2, g3, B**2 * _bias_of_sigma2(fit, X, w))

@@ -38,7 +38,7 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components
 from inegnum.errors import ConvergenceError
 from inegnum.numerics.block_tridiagonal import Blocks, Factor, Layout, factorise
 
-__all__ = ["RHO_LIMIT", "SarFit", "SarMse", "fit_sar", "sar_mse"]
+__all__ = ["RHO_LIMIT", "SarFit", "fit_sar"]
 
 Floats = npt.NDArray[np.float64]
 RHO_LIMIT = 0.999  # as R sae; at 1 the process of a row-standardised W has no finite variance
@@ -95,7 +95,7 @@ def _symmetriser(W: Any) -> Floats | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Graph:
+class Graph:
     """W cut once: B = I - rho (W + W') + rho^2 W'W in blocks and as sparse matrices."""
 
     layout: Layout
@@ -105,7 +105,7 @@ class _Graph:
     determinant: _Determinant | None
 
     @classmethod
-    def of(cls, W: Any) -> _Graph:
+    def of(cls, W: Any) -> Graph:
         m = W.shape[0]
         sums, gram, one = W + W.T, W.T @ W, sparse.eye_array(m, format="csr")
         layout = Layout.of(abs(sums) + abs(gram) + one)
@@ -143,7 +143,7 @@ class _Graph:
 
 
 @dataclass(frozen=True, slots=True)
-class _Point:
+class Point:
     """Likelihood and gradient at (s, rho)."""
 
     value: float
@@ -172,6 +172,11 @@ class SarFit:
     boundary : str
         ``""``, ``"sigma2"`` (zero) or ``"rho"`` (at `RHO_LIMIT`).
     restricted : bool
+    evaluations : int
+    graph : Graph
+        Proximity in the layout's order.
+    point : Point
+        Factor and products at the estimate, in that order.
     """
 
     sigma2: float
@@ -183,40 +188,13 @@ class SarFit:
     boundary: str
     restricted: bool
     evaluations: int
-    _graph: _Graph
-    _point: _Point
-
-
-@dataclass(frozen=True, slots=True)
-class SarMse:
-    """Analytic MSE, in the original order of areas.
-
-    Attributes
-    ----------
-    g1, g2, g3, g4, bias : ndarray of shape (m,)
-        ``mse = g1 + g2 + 2 g3 - g4 - bias``.
-    information : ndarray of shape (2, 2)
-        Of (sigma2, rho).
-    covariance : ndarray of shape (m, m)
-        Of the area effects given the data, ``s Z``; its diagonal is `g1`.
-    """
-
-    g1: Floats
-    g2: Floats
-    g3: Floats
-    g4: Floats
-    bias: Floats
-    information: Floats
-    covariance: Floats
-
-    def mse(self) -> Floats:
-        """Return the MSE, shape (m,)."""
-        return self.g1 + self.g2 + 2 * self.g3 - self.g4 - self.bias
+    graph: Graph
+    point: Point
 
 
 def _evaluate(
-    theta: Floats, y: Floats, X: Floats, dinv: Floats, graph: _Graph, *, restricted: bool
-) -> _Point:
+    theta: Floats, y: Floats, X: Floats, dinv: Floats, graph: Graph, *, restricted: bool
+) -> Point:
     """Likelihood (restricted or profile) and its exact gradient; arrays in the layout's order."""
     s, rho = float(theta[0]), float(theta[1])
     B, slope = graph.B(rho), graph.slope(rho)
@@ -243,12 +221,10 @@ def _evaluate(
         value += 0.5 * float(np.linalg.slogdet(cov)[1])
         trace -= np.array([np.sum(cov * (T.T @ BT)), -s * np.sum(cov * (T.T @ BdT))])
     gradient = 0.5 * (np.array([tBt, -s * tBdt]) - trace)
-    return _Point(value, gradient, fM, beta, cov, T, t, loglik)
+    return Point(value, gradient, fM, beta, cov, T, t, loglik)
 
 
-def _newton(
-    evaluate: Any, theta: Floats, scale: Floats, point: _Point
-) -> tuple[Floats, _Point, int]:
+def _newton(evaluate: Any, theta: Floats, scale: Floats, point: Point) -> tuple[Floats, Point, int]:
     """Finish with Newton steps on the exact gradient, its differences giving the Hessian once.
 
     The point is close: a Hessian good to 1e-4 gains about four digits a step.
@@ -298,12 +274,12 @@ def fit_sar(
     ConvergenceError
         The likelihood is too flat, or refinement did not reach its tolerance.
     """
-    graph = _Graph.of(sparse.csr_array(W))
+    graph = Graph.of(sparse.csr_array(W))
     at = graph.layout.order
     dinv = np.where(np.isnan(y), 0.0, 1 / np.where(np.isnan(D), 1.0, D))[at]
     ordered = (np.where(np.isnan(y), 0.0, y)[at], X[at], dinv, graph)
 
-    def evaluate(theta: Floats) -> _Point:
+    def evaluate(theta: Floats) -> Point:
         return _evaluate(theta, *ordered, restricted=restricted)
 
     scale = np.array([start, 1.0])
@@ -348,80 +324,3 @@ def fit_sar(
         graph,
         point,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Dense:
-    """Products of the whole m x m matrices that information and MSE share."""
-
-    Z: Floats
-    Binv: Floats
-    E: Floats  # Z dB, with dB the slope of B in rho
-    F: Floats  # dB (B^-1 - Z)
-    dinv: Floats
-
-    @classmethod
-    def of(cls, fit: SarFit, dinv: Floats) -> _Dense:
-        point, one = fit._point, np.eye(len(dinv))
-        Z = point.M.solve(one)
-        Binv = factorise(fit._graph.B(fit.rho)).solve(one)
-        slope = fit._graph.slope_matrix(fit.rho)
-        Et = slope @ Z
-        return cls(Z, Binv, Et.T, slope @ Binv - Et, dinv)
-
-
-def _information(fit: SarFit, dense: _Dense) -> Floats:
-    """Return the expected information of (s, rho), shape (2, 2), of the restricted likelihood.
-
-    R ``sae`` uses it for ML as well; the two informations differ by O(p), against O(m).
-    """
-    graph, point, s, rho = fit._graph, fit._point, fit.sigma2, fit.rho
-    Z, dinv = dense.Z, dense.dinv
-    I11 = float(dinv @ (Z * Z) @ dinv)
-    I12 = -float(dinv @ np.einsum("ij,ij->i", dense.E, dense.Binv - Z))
-    I22 = float(np.sum(dense.F * dense.F.T))
-    result = np.array([[I11, I12], [I12, I22]])
-    T, Q = point.T, fit.cov_beta
-    U = [T, -s * (dense.Binv @ graph.times_slope(rho, T))]
-    R = [T.T @ graph.times_B(rho, T), -s * (T.T @ graph.times_slope(rho, T))]
-    for a in range(2):
-        for b in range(2):
-            Ub = dinv[:, None] * (Z @ graph.times_B(rho, U[b]))
-            both = float(np.sum((Q @ R[a]) * (Q @ R[b]).T))
-            result[a, b] += both - 2 * float(np.sum(Q * (U[a].T @ Ub).T))
-    return np.asarray(0.25 * (result + result.T))
-
-
-def sar_mse(fit: SarFit, X: Floats, D: Floats) -> SarMse:
-    """Analytic MSE of every area (at an interior estimate)."""
-    graph, point, s, rho = fit._graph, fit._point, fit.sigma2, fit.rho
-    at = graph.layout.order
-    dinv = np.where(np.isnan(D), 0.0, 1 / np.where(np.isnan(D), 1.0, D))[at]
-    dense = _Dense.of(fit, dinv)
-    Z, E = dense.Z, dense.E
-    information = _information(fit, dense)
-    J = np.linalg.inv(information)
-    Y = point.M.solve(dinv[:, None] * Z)
-    rows = "ij,ij->i"
-    ez = np.einsum(rows, E, Z)
-    eze = np.einsum(rows, point.M.solve(E.T).T, E)
-    ece = eze + np.einsum(rows, point.M.solve(dense.F), E)
-    g1 = s * np.diag(Z)
-    d = X[at] - s * point.T
-    g2 = np.einsum("ij,jk,ik->i", d, fit.cov_beta, d)
-    a11 = np.diag(Y) - s * np.einsum(rows, Y * dinv, Z)
-    a12 = -s * np.einsum(rows, Y, E)
-    a22 = s * (ece - eze)
-    g3 = J[0, 0] * a11 + 2 * J[0, 1] * a12 + J[1, 1] * a22
-    g4 = -J[0, 1] * ez + s * J[1, 1] * (ece - np.einsum(rows, (graph.gram @ Z).T, Z))
-    bias = np.zeros(len(at))
-    if not fit.restricted:
-        T = point.T
-        trace = np.sum(fit.cov_beta * (T.T @ graph.times_B(rho, T)))
-        slope = np.sum(fit.cov_beta * (T.T @ graph.times_slope(rho, T)))
-        first = J @ np.array([-trace, s * slope]) / 2
-        bias = first[0] * (np.diag(Z) - s * np.diag(Y)) - first[1] * s * ez
-    back = np.empty(len(at), np.int64)
-    back[at] = np.arange(len(at))
-    g1, g2, g3, g4, bias = (g[back] for g in (g1, g2, g3, g4, bias))
-    return SarMse(g1, g2, g3, g4, bias, information, s * Z[np.ix_(back, back)])

@@ -1,5 +1,6 @@
 """Area-level models: one direct estimate and one sampling variance an area."""
 
+from inegnum.estimators.area.bayes import bayes_fay_herriot
 from inegnum.estimators.area.fay_herriot import fay_herriot
 from inegnum.estimators.area.inputs import AreaData
 from inegnum.estimators.area.internal import self_benchmarked
@@ -16,6 +17,7 @@ from inegnum.estimators.area.transform import Transform
 __all__ = [
     "AreaData",
     "Transform",
+    "bayes_fay_herriot",
     "choose_covariates",
     "fay_herriot",
     "measurement_error_fay_herriot",

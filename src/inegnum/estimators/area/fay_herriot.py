@@ -130,7 +130,7 @@ def _positive(mse: Floats, model: _Model) -> tuple[Floats, list[str]]:
     if not bad.any():
         return mse, []
     fit, X = model.fit, model.X
-    g2 = model.synthetic_weight**2 * np.einsum("ij,jk,ik->i", X, fit.cov_beta, X, optimize=True)
+    g2 = model.synthetic_weight**2 * ((X @ fit.cov_beta) * X).sum(axis=1)
     naive = fit.sigma2 * np.where(model.sampled, model.synthetic_weight, 1.0) + g2
     note = f"the MSE approximation was not positive in {int(bad.sum())} areas: g1 + g2 stands there"
     return np.where(bad, naive, mse), [note]

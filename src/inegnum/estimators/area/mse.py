@@ -63,7 +63,7 @@ def analytic_mse(fit: FayHerriotFit, y: Floats, X: Floats, D: Floats) -> tuple[F
         terms = mse_terms(fit, X, D)
         return terms.g1, terms.mse()
     g1 = np.full(len(y), fit.sigma2)
-    mse = g1 + np.einsum("ij,jk,ik->i", X, fit.cov_beta, X, optimize=True)
+    mse = g1 + ((X @ fit.cov_beta) * X).sum(axis=1)
     terms = mse_terms(fit, X[sampled], D[sampled])
     g1[sampled], mse[sampled] = terms.g1, terms.mse()
     return g1, mse
@@ -71,7 +71,7 @@ def analytic_mse(fit: FayHerriotFit, y: Floats, X: Floats, D: Floats) -> tuple[F
 
 def _g1_g2(fit: FayHerriotFit, X: Floats, D: Floats) -> tuple[Floats, Floats]:
     B = D / (fit.sigma2 + D)
-    return fit.sigma2 * B, B**2 * np.einsum("ij,jk,ik->i", X, fit.cov_beta, X, optimize=True)
+    return fit.sigma2 * B, B**2 * ((X @ fit.cov_beta) * X).sum(axis=1)
 
 
 def jackknife_mse(y: Floats, X: Floats, D: Floats, fit: FayHerriotFit, refit: Refit) -> Floats:

@@ -35,7 +35,8 @@ from inegnum.estimators.area.inputs import AreaData
 from inegnum.estimators.area.proximity import checked_proximity
 from inegnum.estimators.result import AreaEstimates, ErrorLaw, area_table
 from inegnum.numerics.reml import fit_fay_herriot
-from inegnum.numerics.sar import SarFit, SarMse, fit_sar, sar_mse
+from inegnum.numerics.sar import SarFit, fit_sar
+from inegnum.numerics.sar_mse import SarMse, sar_mse
 
 __all__ = ["spatial_fay_herriot"]
 

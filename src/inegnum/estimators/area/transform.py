@@ -117,7 +117,8 @@ def to_model_scale(
         bad = ~np.isnan(y) & ~(transform.n_eff > 0)
         if bad.any():
             raise InputError("an effective size is not positive", where=f"area {named(geo, bad)}")
-        return angle, np.where(np.isnan(y), np.nan, 1 / (4 * transform.n_eff))
+        sizes = np.where(np.isnan(y), np.nan, transform.n_eff)
+        return angle, 1 / (4 * sizes)
     edge = (y == 0) | (y == 1)
     if edge.any():
         raise InputError(
