@@ -10,7 +10,7 @@ from scipy import sparse
 from scipy.stats import chi2
 
 from inegnum.errors import InputError
-from inegnum.estimators.area import AreaData, fay_herriot, row_standardise
+from inegnum.estimators.area import AreaData, Transform, fay_herriot, row_standardise
 from inegnum.estimators.result import AreaEstimates
 from inegnum.review.models import (
     agreement,
@@ -122,6 +122,28 @@ def test_criteria_table_orders_models_and_refuses_those_without() -> None:
     assert table["KIC"].is_monotonic_increasing
     with pytest.raises(InputError, match="no likelihood"):
         criteria_table({"x": replace(fits["one"], criteria={})})
+
+
+@pytest.mark.parametrize("link", ["logit", "arcsin"])
+def test_a_transformed_model_is_judged_on_its_own_scale(link: str) -> None:
+    rng = np.random.default_rng(5)
+    n = rng.integers(60, 200, M)
+    x = rng.normal(size=M)
+    theta = 1 / (1 + np.exp(-(0.3 + 0.4 * x + rng.normal(0, 0.4, M))))
+    y = np.clip(rng.binomial(n, theta), 1, n - 1) / n
+    sizes = n.astype(float) if link == "arcsin" else np.empty(0)
+    # On purpose a variance of the target's scale that is not the model's (its bound, 1/4n).
+    D = 0.25 / n if link == "arcsin" else y * (1 - y) / n
+    data = AreaData(y, np.column_stack([np.ones(M), x]), D)
+    est = fay_herriot(data, transform=Transform(link, "corrected", sizes))
+    found = {v.check: v for v in model_verdicts(est, data)}
+    assert [v.status for v in found.values()] == ["pass"] * 5
+    assert found["slope"].found == pytest.approx(1.0, abs=0.25)
+    assert found["over-shrinkage"].found == pytest.approx(1.0, abs=0.2)
+    # Brown's W has m degrees of freedom; D is what the transformation gave.
+    expected = 0.25 / n if link == "arcsin" else 1 / (n * y * (1 - y))
+    s = est.variance["sigma2_u"]
+    np.testing.assert_allclose(est.table["gamma"], s / (s + expected), rtol=1e-9)
 
 
 def test_too_few_areas() -> None:

@@ -41,7 +41,7 @@ from scipy.special import expit, logit
 
 from inegnum.draws import Draws
 from inegnum.errors import BenchmarkError, InegnumWarning, InputError, nearest
-from inegnum.estimators.result import AreaEstimates, ErrorLaw, area_table
+from inegnum.estimators.result import AreaEstimates, ErrorLaw, area_table, from_rate_scale
 from inegnum.numerics.poststratify import shift_to
 from inegnum.provenance import Source, require_role
 
@@ -303,17 +303,6 @@ def _whole_variance(law: ErrorLaw | None, est: Floats, w: Floats) -> float:
     return float(np.mean((values - est @ w) ** 2))
 
 
-def _to_model(values: Floats, law: ErrorLaw) -> Floats:
-    """Inverse of `to_rate_scale`."""
-    if law.link == "identity":
-        return values
-    if law.link == "log":
-        return np.log(values)
-    if law.link == "logit":
-        return np.asarray(logit(values))
-    return np.arcsin(np.sqrt(values))
-
-
 def benchmark_estimates(
     estimates: AreaEstimates,
     weights: Floats,
@@ -359,7 +348,7 @@ def benchmark_estimates(
     shift = _report(float(est @ w), float(moved @ w), target, method, rate=_is_rate(est))
     if law is not None:
         # On the model's scale, so that bounds keep to the range of the link.
-        step = _to_model(moved, law) - _to_model(est, law)
+        step = from_rate_scale(moved, law.link) - from_rate_scale(est, law.link)
         law = ErrorLaw(law.center + step, law.mse + step**2, law.factor, law.link)
     kept = table[["direct", "direct_se", "synthetic", "gamma", "basis", "n"]]
     columns = {name: kept[name].to_numpy() for name in kept.columns}

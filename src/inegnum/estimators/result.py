@@ -19,7 +19,16 @@ import pandas as pd
 from inegnum.draws import Draws
 from inegnum.errors import InputError, nearest
 
-__all__ = ["COLUMNS", "AreaEstimates", "ErrorLaw", "Link", "area_table", "compare", "to_rate_scale"]
+__all__ = [
+    "COLUMNS",
+    "AreaEstimates",
+    "ErrorLaw",
+    "Link",
+    "area_table",
+    "compare",
+    "from_rate_scale",
+    "to_rate_scale",
+]
 
 Floats = npt.NDArray[np.float64]
 Link = Literal["identity", "log", "logit", "arcsin"]
@@ -60,6 +69,23 @@ def to_rate_scale(values: Floats, link: Link) -> Floats:
 
         return np.asarray(expit(values), dtype=np.float64)
     return np.sin(np.clip(values, 0.0, np.pi / 2)) ** 2
+
+
+def from_rate_scale(values: Floats, link: Link) -> Floats:
+    """Bring values of the target's scale to the model's, elementwise: inverse of `to_rate_scale`.
+
+    Examples
+    --------
+    >>> from_rate_scale(np.array([0.5]), "logit").tolist()
+    [0.0]
+    """
+    if link == "identity":
+        return values
+    if link == "log":
+        return np.log(values)
+    if link == "logit":
+        return np.log(values) - np.log1p(-values)
+    return np.arcsin(np.sqrt(values))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@
     over-shrinkage  spread of the estimates plus their MSE, against the spread of the truth
     spatial         Moran's I of the residuals, by permutation
 
+A transformed model is judged on its own scale.
+
 Limits
     Brown's test treats direct and model estimates as independent: it is lenient, since they share
     data. Every check is of the set of areas, none vouches for one area.
@@ -32,7 +34,7 @@ import pandas as pd
 from inegnum.errors import InputError
 from inegnum.estimators.area.inputs import AreaData
 from inegnum.estimators.area.proximity import checked_proximity
-from inegnum.estimators.result import AreaEstimates
+from inegnum.estimators.result import AreaEstimates, from_rate_scale
 from inegnum.review.verdict import Status, Verdict
 
 __all__ = [
@@ -56,17 +58,43 @@ SHRINKAGE_LIMIT: Final = 0.7  # a third of the spread of the truth lost
 SLOPE_LIMIT: Final = 3.0  # standard errors from one
 
 
-def _columns(estimates: AreaEstimates, *names: str) -> list[Floats]:
-    """Columns of the areas with a direct estimate and an MSE."""
+def _on_model_scale(estimates: AreaEstimates) -> pd.DataFrame:
+    """Areas with direct estimate and MSE: ``geo, est, mse, direct, D, gamma`` where the model is.
+
+    A transformed model is judged on its own scale. The sampling variance there is what the weight
+    of the direct estimate says, ``D = sigma2_u (1 - gamma) / gamma``.
+    """
     t = estimates.table
-    used = t[["est", "mse", "direct", "direct_se"]].notna().all(axis=1)
+    used = t[["est", "mse", "direct", "direct_se"]].notna().all(axis=1).to_numpy()
     if int(used.sum()) < 3:
         raise InputError(
             "a model needs at least three areas with direct estimate and MSE to be checked",
             where=estimates.method,
             got=int(used.sum()),
         )
-    return [t.loc[used, name].to_numpy(np.float64) for name in names]
+    law = estimates.law
+    columns = {name: t[name].to_numpy(np.float64) for name in ("est", "mse", "direct", "gamma")}
+    columns["D"] = t["direct_se"].to_numpy(np.float64) ** 2
+    if law is not None and law.link != "identity":
+        sigma2 = float(estimates.variance.get("sigma2_u", 0.0))
+        if sigma2 == 0 or np.isnan(columns["gamma"][used]).any():
+            raise InputError(
+                "a transformed model with zero area variance cannot be checked",
+                where=estimates.method,
+                hint="fit with method amrl, or on the scale of the target",
+            )
+        gamma = columns["gamma"]
+        columns["est"], columns["mse"] = law.center, law.mse
+        with np.errstate(divide="ignore"):
+            columns["D"] = np.where(gamma > 0, sigma2 * (1 - gamma) / gamma, np.nan)
+        columns["direct"] = from_rate_scale(columns["direct"], law.link)
+    frame = pd.DataFrame({"geo": t["geo"].to_numpy(object), **columns})
+    return frame[used].reset_index(drop=True)
+
+
+def _columns(estimates: AreaEstimates, *names: str) -> list[Floats]:
+    frame = _on_model_scale(estimates)
+    return [frame[name].to_numpy(np.float64) for name in names]
 
 
 def standardised_residuals(estimates: AreaEstimates) -> Floats:
@@ -76,8 +104,7 @@ def standardised_residuals(estimates: AreaEstimates) -> Floats:
     of the latter, this is ``(direct - est) / sqrt(D (1 - gamma))``; where a method gives no gamma,
     ``mse / D`` stands for it.
     """
-    direct, est, se, mse, gamma = _columns(estimates, "direct", "est", "direct_se", "mse", "gamma")
-    D = se**2
+    direct, est, D, mse, gamma = _columns(estimates, "direct", "est", "D", "mse", "gamma")
     gamma = np.where(np.isnan(gamma), np.minimum(mse / D, 0.99), gamma)
     return np.asarray((direct - est) / np.sqrt(D * (1 - gamma)))
 
@@ -111,12 +138,13 @@ def normality(estimates: AreaEstimates) -> Verdict:
 
 def leverage(estimates: AreaEstimates, data: AreaData) -> Verdict:
     """Find the area that weighs most in the coefficients, as a multiple of p / m."""
-    at = data.sampled
-    X, D = data.X[at], data.D[at]
-    w = np.sqrt(1 / (float(estimates.variance.get("sigma2_u", 0.0)) + D))
-    Q = np.linalg.qr(X * w[:, None])[0]
-    h = np.einsum("ij,ij->i", Q, Q) * len(D) / data.p
-    top, area = float(h.max()), str(data.geo[at][int(h.argmax())])
+    frame = _on_model_scale(estimates)
+    place = {geo: i for i, geo in enumerate(data.geo)}
+    X = data.X[[place[geo] for geo in frame["geo"]]]
+    total = float(estimates.variance.get("sigma2_u", 0.0)) + frame["D"].to_numpy(np.float64)
+    Q = np.linalg.qr(X / np.sqrt(total)[:, None])[0]
+    h = np.einsum("ij,ij->i", Q, Q) * len(X) / data.p
+    top, area = float(h.max()), str(frame["geo"].iloc[int(h.argmax())])
     bad = top > LEVERAGE_LIMIT
     return Verdict(
         "leverage",
@@ -134,8 +162,8 @@ def agreement(estimates: AreaEstimates) -> Verdict:
     """Test whether model and direct estimates differ by more than their errors (Brown)."""
     from scipy.special import chdtrc
 
-    direct, est, se, mse = _columns(estimates, "direct", "est", "direct_se", "mse")
-    W = float(np.sum((direct - est) ** 2 / (se**2 + mse)))
+    direct, est, D, mse = _columns(estimates, "direct", "est", "D", "mse")
+    W = float(np.sum((direct - est) ** 2 / (D + mse)))
     p = float(chdtrc(len(est), W))
     bad = p < P_LIMIT
     return Verdict(
@@ -156,9 +184,9 @@ def slope(estimates: AreaEstimates) -> Verdict:
     Direct estimates stand for the truth, less the part ``gamma D`` of their covariance with the
     estimates that is their own sampling error.
     """
-    direct, est, se, mse, gamma = _columns(estimates, "direct", "est", "direct_se", "mse", "gamma")
-    own = np.where(np.isnan(gamma), mse, gamma * se**2)
-    w = 1 / (se**2 + mse)
+    direct, est, D, mse, gamma = _columns(estimates, "direct", "est", "D", "mse", "gamma")
+    own = np.where(np.isnan(gamma), mse, gamma * D)
+    w = 1 / (D + mse)
     centre = est - np.average(est, weights=w)
     spread = float(w @ centre**2)
     if spread == 0:
@@ -184,8 +212,8 @@ def over_shrinkage(estimates: AreaEstimates) -> Verdict:
     ``var(truth) = var(direct) - mean(D)`` and, for a good predictor, ``var(est) + mean(mse)``. When
     the direct estimates show no spread beyond their errors the check passes.
     """
-    direct, est, se, mse = _columns(estimates, "direct", "est", "direct_se", "mse")
-    truth = float(direct.var(ddof=1) - np.mean(se**2))
+    direct, est, D, mse = _columns(estimates, "direct", "est", "D", "mse")
+    truth = float(direct.var(ddof=1) - np.mean(D))
     error = float(direct.var(ddof=1)) * np.sqrt(2 / (len(direct) - 1))
     ratio = float(est.var(ddof=1) + mse.mean()) / truth if truth > 2 * error else 1.0
     bad = ratio < SHRINKAGE_LIMIT
