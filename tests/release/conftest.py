@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from inegnum.release.read import Release, read_release
 from inegnum.release.report import build_report
-from release.synthetic import write_release
+from inegnum.release.site import publish
+from inegnum.release.supply import read_places
+from release.synthetic import write_places, write_release
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +31,16 @@ def reports(release_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
         language: build_report(release_path, language=language, out=folder / f"{language}.html")
         for language in ("fr", "en")
     }
+
+
+@pytest.fixture(scope="session")
+def site(release_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("observatory")
+    supply = read_places(write_places(folder / "places.csv"), source="Simulated")
+    return publish(
+        release_path,
+        out=folder / "site",
+        languages=["fr", "en"],
+        supply=supply,
+        as_of=date(2024, 6, 1),
+    )

@@ -44,6 +44,16 @@ VARIANTS = (
     ("tau_double", "tau multiplié par 2", "tau doubled"),
     ("raking", "Calage sur marges", "Raking"),
 )
+GROUPS = {
+    "age": ("15-17 and 25-29", "18-24", "30-74", "75+"),
+    "schooling and diploma": (
+        *("enrolled 18-24", "enrolled, other ages", "none", "below_bac", "bac", "higher"),
+    ),
+    "occupation": (
+        *("self_employed", "manager", "intermediate", "employee", "worker", "retired"),
+        "inactive",
+    ),
+}
 DRAWS = 400
 
 
@@ -175,7 +185,15 @@ def side_tables(estimates: pd.DataFrame, seed: int) -> dict[str, pd.DataFrame]:
         for name, fr, en in VARIANTS:
             est = float(np.clip(centre + rng.normal(0, 0.01), 0.02, 0.98))
             variants.append((code, name, fr, en, est, max(est - 0.03, 0.0), min(est + 0.03, 1.0)))
-    margins = [("99001", "age", "70+", 1200.0, 1200.4, "RP simulé", "2022")]
+    persons = estimates[estimates["level"] == "commune"].groupby("geo", sort=False)["N"].max()
+    margins = []
+    for geo, N in persons.items():
+        for margin, levels in GROUPS.items():
+            counts = rng.dirichlet(np.full(len(levels), 8.0)) * N
+            margins += [
+                (geo, margin, level, count, count, "RP simulé", "2022")
+                for level, count in zip(levels, counts, strict=True)
+            ]
     return {
         "decomposition.csv": pd.DataFrame(
             decomposition, columns=["indicator", "step", "est", "delta", "lower", "upper"]
@@ -307,3 +325,16 @@ def rehash(path: Path) -> None:
     manifest = json.loads((path / "manifest.json").read_text("utf-8"))
     manifest["outputs"] = {name: _hash(path / name) for name in manifest["outputs"]}
     (path / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+
+
+def write_places(path: Path) -> Path:
+    """Write three places of mediation in the national standard (only the columns used)."""
+    head = "id,nom,commune,code_postal,code_insee,adresse,latitude,longitude,services,date_maj"
+    services = "Aide aux démarches administratives|Accès internet"
+    rows = [
+        f"1,Médiathèque,Aubeterre,99000,99001,1 rue Haute,47.02,2.42,{services},2024-01-15",
+        "2,Maison de quartier,Boisclair,99000,99002,2 rue Basse,47.05,2.43,Ateliers,2019-03-01",
+        "3,Bus itinérant,Montjoie,99000,,place du Marché,,,,2023-09-30",
+    ]
+    path.write_text("\n".join([head, *rows]) + "\n", "utf-8")
+    return path

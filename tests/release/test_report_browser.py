@@ -88,7 +88,8 @@ def test_no_window_is_too_narrow(started: Browser, reports: dict[str, Path], wid
 
 def test_axe_sees_a_fault_that_is_there(started: Browser, tmp_path: Path) -> None:
     file = tmp_path / "bad.html"
-    file.write_text("<html><body><img src='data:,'><p style='color:#ccc'>x</p></body></html>")
+    faint = "<p style='color:#ccc;background:#fff'>barely readable words</p>"
+    file.write_text(f"<html><body><img src='data:,'>{faint}</body></html>")
     found = " ".join(axe_violations(visit(started, file).page))
     assert "image-alt" in found
     assert "color-contrast" in found

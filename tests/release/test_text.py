@@ -35,6 +35,8 @@ def test_no_phrase_is_left_in_the_other_language() -> None:
         *("source.licence", "verdict.info", "method.confidentiality_title", "reference.people"),
         *("why.delta", "section.sources", "reference.comparable", "verdict.status"),
         "people.concerned",
+        *("glossary.poststratification.term", "nav.label", "source.transformation"),
+        "explore.level_commune",
         "short.smartphone",
     }
     assert {key for key in fr if fr[key] == en[key] and fr[key] and len(fr[key]) > 3} <= alike

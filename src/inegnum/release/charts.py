@@ -8,9 +8,13 @@ own labels are taken out.
 
 from __future__ import annotations
 
+import json
+import math
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from inegnum.errors import MissingDependencyError
@@ -23,6 +27,8 @@ __all__ = ["Band", "dots", "stairs"]
 
 WIDTH: Final = 210
 ROW: Final = 17
+TALL_ROW: Final = 30  # when a name takes two lines
+LETTERS: Final = 30  # a line of a name holds
 # Names are measured with the renderer's font and shown in the reader's, which may be wider.
 PADDING: Final = {"left": 26, "right": 8, "top": 2, "bottom": 2}
 INK: Final = "#1d2a35"
@@ -31,6 +37,7 @@ MAIN: Final = "#12577a"
 BAND: Final = "#dbe8ee"
 UP: Final = "#3f8aa8"
 DOWN: Final = "#b4682a"
+OPEN: Final = ["low", "high"]  # stands for the bounds of the axis in a specification
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,40 +67,20 @@ def dots(rows: pd.DataFrame, band: Band, *, hidden: str) -> str:
     str
         An ``<svg>`` element.
     """
-    alt = _altair()
-    data = rows.assign(**{k: rows[k].astype(float) * 100 for k in ("est", "lower", "upper")})
-    low, high = _domain(data, band)
-    scale = alt.Scale(domain=[low, high], nice=False, zero=False)
-    names = list(data["name"])
-    y = alt.Y("name:N", sort=names, title=None, axis=_names_axis())
-    axis = alt.Axis(title=None, tickCount=5, labelExpr="datum.value", orient="top")
-    x = alt.X("est:Q", scale=scale, axis=axis)
-    layers = _behind(band, scale)
-    seen = data[data["kind"] != "hidden"]
-    layers.append(
-        alt.Chart(seen)
-        .mark_rule(strokeWidth=2, color=MAIN)
-        .encode(y=y, x=alt.X("lower:Q", scale=scale, axis=axis), x2="upper:Q")
-    )
-    for kind, shape, fill in (
-        ("solid", "circle", MAIN),
-        ("hollow", "circle", "#ffffff"),
-        ("diamond", "diamond", DOWN),
-    ):
-        some = seen[seen["kind"] == kind]
-        edge = DOWN if kind == "diamond" else MAIN
-        layers.append(
-            alt.Chart(some)
-            .mark_point(size=58, shape=shape, fill=fill, stroke=edge, strokeWidth=1.6, opacity=1)
-            .encode(y=y, x=x)
-        )
-    masked = data[data["kind"] == "hidden"].assign(at=(low + high) / 2, word=hidden)
-    layers.append(
-        alt.Chart(masked)
-        .mark_text(color=MUTED, fontSize=11, fontStyle="italic")
-        .encode(y=y, x=alt.X("at:Q", scale=scale, axis=axis), text="word:N")
-    )
-    return _svg(alt.layer(*layers), len(names))
+    data = [
+        {"name": _wrapped(row["name"]), "kind": row["kind"], "word": hidden}
+        | {key: _percent(row[key]) for key in ("est", "lower", "upper")}
+        for row in rows.to_dict("records")
+    ]
+    low, high = _domain([row[k] for row in data for k in ("est", "lower", "upper")], band)
+    datasets = {
+        "rows": [{**row, "middle": (low + high) / 2} for row in data],
+        "whole": []
+        if band.lower is None or band.upper is None
+        else [{"lower": band.lower * 100, "upper": band.upper * 100}],
+        "nation": [] if band.nation is None else [{"at": band.nation * 100}],
+    }
+    return _svg(_dots_spec(), datasets, (low, high), len(data))
 
 
 def stairs(rows: pd.DataFrame) -> str:
@@ -104,33 +91,92 @@ def stairs(rows: pd.DataFrame) -> str:
     rows : DataFrame
         ``name`` of the step, ``start`` and ``end`` (proportions), ``text`` written beside the bar.
     """
-    alt = _altair()
-    data = rows.assign(start=rows["start"] * 100, end=rows["end"] * 100)
-    data["kind"] = ["up" if e >= s else "down" for s, e in zip(data.start, data.end, strict=True)]
-    data["tip"] = data[["start", "end"]].max(axis=1)
-    ends = [float(v) for v in (*data["start"], *data["end"])]
+    data = [
+        {
+            "name": row["name"],
+            "text": row["text"],
+            "start": row["start"] * 100,
+            "end": row["end"] * 100,
+            "tip": max(row["start"], row["end"]) * 100,
+            "kind": "up" if row["end"] >= row["start"] else "down",
+        }
+        for row in rows.to_dict("records")
+    ]
+    ends = [row[key] for row in data for key in ("start", "end")]
     pad = max((max(ends) - min(ends)) * 0.08, 0.4)
-    scale = alt.Scale(domain=[min(ends) - pad, max(ends) + 4 * pad], nice=False, zero=False)
-    y = alt.Y("name:N", sort=list(data["name"]), title=None, axis=_names_axis())
-    axis = alt.Axis(title=None, tickCount=5, labelExpr="datum.value", orient="top")
-    x = alt.X("start:Q", scale=scale, axis=axis)
+    # Room on the right for the number written beside the longest bar.
+    bounds = (min(ends) - pad, max(ends) + 4 * pad)
+    return _svg(_stairs_spec(), {"rows": data}, bounds, len(data))
+
+
+@cache
+def _dots_spec() -> str:
+    """Return the specification of `dots` with its data and its axis left open."""
+    alt = _altair()
+    rows = alt.NamedData("rows")
+    y, x = _row_axis(), _rate_axis("est:Q")
+    # Every row first and invisible: names keep the order of the data.
+    layers = [
+        alt.Chart(rows).mark_rule(opacity=0).encode(y=y, x=_rate_axis("middle:Q")),
+        alt.Chart(alt.NamedData("whole"))
+        .mark_rect(color=BAND)
+        .encode(x=_rate_axis("lower:Q"), x2="upper:Q"),
+        alt.Chart(alt.NamedData("nation"))
+        .mark_rule(color=MUTED, strokeDash=[4, 3], strokeWidth=1.4)
+        .encode(x=_rate_axis("at:Q")),
+        alt.Chart(rows)
+        .transform_filter("datum.kind == 'solid' || datum.kind == 'hollow'")
+        .mark_rule(strokeWidth=2, color=MAIN)
+        .encode(y=y, x=_rate_axis("lower:Q"), x2="upper:Q"),
+    ]
+    for kind, shape, fill, edge in (
+        ("solid", "circle", MAIN, MAIN),
+        ("hollow", "circle", "#ffffff", MAIN),
+        ("diamond", "diamond", DOWN, DOWN),
+    ):
+        layers.append(
+            alt.Chart(rows)
+            .transform_filter(f"datum.kind == '{kind}'")
+            .mark_point(size=58, shape=shape, fill=fill, stroke=edge, strokeWidth=1.6, opacity=1)
+            .encode(y=y, x=x)
+        )
+    layers.append(
+        alt.Chart(rows)
+        .transform_filter("datum.kind == 'hidden'")
+        .mark_text(color=MUTED, fontSize=11, fontStyle="italic")
+        .encode(y=y, x=_rate_axis("middle:Q"), text="word:N")
+    )
+    return _specification(alt.layer(*layers))
+
+
+@cache
+def _stairs_spec() -> str:
+    """Return the specification of `stairs` with its data and its axis left open."""
+    alt = _altair()
+    rows = alt.NamedData("rows")
     colour = alt.Scale(domain=["up", "down"], range=[UP, DOWN])
+    y = _row_axis()
     bars = (
-        alt.Chart(data)
+        alt.Chart(rows)
         .mark_bar(height=10)
-        .encode(y=y, x=x, x2="end:Q", color=alt.Color("kind:N", scale=colour, legend=None))
+        .encode(
+            y=y,
+            x=_rate_axis("start:Q"),
+            x2="end:Q",
+            color=alt.Color("kind:N", scale=colour, legend=None),
+        )
     )
     ticks = (
-        alt.Chart(data)
+        alt.Chart(rows)
         .mark_tick(thickness=2, size=14, color=INK)
-        .encode(y=y, x=alt.X("end:Q", scale=scale, axis=axis))
+        .encode(y=y, x=_rate_axis("end:Q"))
     )
     words = (
-        alt.Chart(data)
+        alt.Chart(rows)
         .mark_text(align="left", dx=6, fontSize=11, color=INK)
-        .encode(y=y, x=alt.X("tip:Q", scale=scale, axis=axis), text="text:N")
+        .encode(y=y, x=_rate_axis("tip:Q"), text="text:N")
     )
-    return _svg(alt.layer(bars, ticks, words), len(data))
+    return _specification(alt.layer(bars, ticks, words))
 
 
 def _altair() -> Any:
@@ -146,54 +192,68 @@ def _altair() -> Any:
     return altair
 
 
-def _names_axis() -> Any:
-    return _altair().Axis(ticks=False, domain=False, labelLimit=180, labelPadding=6)
+def _row_axis() -> Any:
+    alt = _altair()
+    axis = alt.Axis(
+        ticks=False,
+        domain=False,
+        labelLimit=200,
+        labelPadding=6,
+        labelExpr="split(datum.label, '|')",
+    )
+    return alt.Y("name:N", sort=None, title=None, axis=axis)
 
 
-def _domain(data: pd.DataFrame, band: Band) -> tuple[float, float]:
+def _rate_axis(field: str) -> Any:
+    alt = _altair()
+    axis = alt.Axis(title=None, tickCount=5, labelExpr="datum.value", orient="top")
+    return alt.X(field, scale=alt.Scale(domain=OPEN, nice=False, zero=False), axis=axis)
+
+
+def _wrapped(name: object) -> str:
+    """Break a long name in two lines (the bar is where the axis splits it)."""
+    return "|".join(textwrap.wrap(str(name), LETTERS, max_lines=2, placeholder="…"))
+
+
+def _percent(rate: object) -> float | None:
+    value = float(rate) if isinstance(rate, int | float) else math.nan
+    return None if math.isnan(value) else value * 100
+
+
+def _domain(values: Sequence[float | None], band: Band) -> tuple[float, float]:
     """Return axis bounds on fives that hold every interval, within 0 and 100."""
     bounds = [v * 100 for v in (band.lower, band.upper, band.nation) if v is not None]
-    for column in ("est", "lower", "upper"):
-        bounds += [float(v) for v in data[column].dropna()]
+    bounds += [v for v in values if v is not None]
     if not bounds:
         return 0.0, 100.0
     low, high = min(bounds) // 5 * 5, -(-max(bounds) // 5) * 5
     return max(low, 0.0), min(max(high, low + 5.0), 100.0)
 
 
-def _behind(band: Band, scale: Any) -> list[Any]:
-    alt = _altair()
-    layers: list[Any] = []
-    if band.lower is not None and band.upper is not None:
-        whole = alt.Data(values=[{"a": band.lower * 100, "b": band.upper * 100}])
-        layers.append(
-            alt.Chart(whole)
-            .mark_rect(color=BAND)
-            .encode(x=alt.X("a:Q", scale=scale, title=None), x2="b:Q")
-        )
-    if band.nation is not None:
-        nation = alt.Data(values=[{"a": band.nation * 100}])
-        layers.append(
-            alt.Chart(nation)
-            .mark_rule(color=MUTED, strokeDash=[4, 3], strokeWidth=1.4)
-            .encode(x=alt.X("a:Q", scale=scale, title=None))
-        )
-    return layers
-
-
-def _svg(chart: alt.LayerChart, n_rows: int) -> str:
-    import vl_convert
-
-    spec = (
-        chart.properties(width=WIDTH, height=n_rows * ROW + 4, padding=PADDING)
+def _specification(chart: alt.LayerChart) -> str:
+    drawn = (
+        chart.properties(width=WIDTH, padding=PADDING)
         .configure(font="system-ui, sans-serif", background="transparent")
         .configure_view(stroke=None)
         .configure_axis(
             gridColor="#dfe5e9", labelColor=INK, domainColor="#aab4bc", tickColor="#aab4bc"
         )
-        # The renderer refuses what is no chart; checking first costs half of the time.
-        .to_dict(validate=False)
     )
+    return json.dumps(drawn.to_dict())
+
+
+def _svg(
+    specification: str,
+    datasets: dict[str, list[dict[str, Any]]],
+    bounds: tuple[float, float],
+    n_rows: int,
+) -> str:
+    """Fill a specification with its data, the bounds of its axis and its height, and draw it."""
+    import vl_convert
+
+    spec = json.loads(specification.replace(json.dumps(OPEN), json.dumps(list(bounds))))
+    tall = any("|" in str(row["name"]) for row in datasets["rows"])
+    spec |= {"datasets": datasets, "height": n_rows * (TALL_ROW if tall else ROW) + 4}
     return tidy_svg(vl_convert.vegalite_to_svg(spec))
 
 

@@ -8,6 +8,7 @@ zone elsewhere. Coordinates are pixels of a fixed width, with one decimal.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import asin, cos, radians, sin, sqrt
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Outline", "Shape", "circle_radius", "great_circle_km", "outline"]
 
 EARTH_KM: Final = 6371.0088  # mean radius (IUGG)
+MARGIN: Final = 4  # pixels around the areas
 LETTER: Final = 6.2  # width of a letter of the map's labels, in its pixels
 
 
@@ -53,11 +55,41 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """Every area of a map that is `width` by `height` pixels."""
+    """Every area of a map that is `width` by `height` pixels.
+
+    Attributes
+    ----------
+    width, height : int
+        Size of the map.
+    shapes : tuple of Shape
+        Areas, by code.
+    crs : str
+        Projection.
+    scale, left, top : float
+        Pixels a metre, and the corner of the map in metres.
+    """
 
     width: int
     height: int
     shapes: tuple[Shape, ...]
+    crs: str
+    scale: float
+    left: float
+    top: float
+
+    def spots(self, lonlat: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+        """Return where points in degrees fall on the map, in pixels."""
+        import geopandas as gpd
+
+        points = gpd.GeoSeries.from_xy(*zip(*lonlat, strict=True), crs="EPSG:4326")
+        flat = points.to_crs(self.crs)
+        return [
+            (
+                round(MARGIN + (p.x - self.left) * self.scale, 1),
+                round(MARGIN + (self.top - p.y) * self.scale, 1),
+            )
+            for p in flat
+        ]
 
 
 def great_circle_km(lon1: float, lat1: float, lon2: float, lat2: float) -> float:
@@ -105,7 +137,8 @@ def outline(geojson: dict[str, Any], names: dict[str, str], *, width: int = 640)
         )
     areas = gpd.GeoDataFrame.from_features(features, crs="EPSG:4326").sort_values("geo")
     inside = areas.geometry.representative_point()
-    flat = areas.to_crs(_projection(areas))
+    crs = _projection(areas)
+    flat = areas.to_crs(crs)
     left, bottom, right, top = flat.total_bounds
     scale = (width - 8) / (right - left)
     height = round((top - bottom) * scale) + 8
@@ -128,13 +161,13 @@ def outline(geojson: dict[str, Any], names: dict[str, str], *, width: int = 640)
                 roomy=_fits(shape, spot, names[geo]),
             )
         )
-    return Outline(width, height, tuple(shapes))
+    return Outline(width, height, tuple(shapes), crs, float(scale), float(left), float(top))
 
 
-def _projection(areas: gpd.GeoDataFrame) -> Any:
+def _projection(areas: gpd.GeoDataFrame) -> str:
     west, south, east, north = areas.total_bounds
     metropolitan = west > -6 and east < 10 and south > 41 and north < 52
-    return "EPSG:2154" if metropolitan else areas.estimate_utm_crs()
+    return "EPSG:2154" if metropolitan else str(areas.estimate_utm_crs())
 
 
 def _path(svg: str) -> str:

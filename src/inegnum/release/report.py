@@ -20,14 +20,16 @@ from inegnum.release.pages import asset, bubbles, cards_by_family, environment, 
 from inegnum.release.read import Release, read_release
 from inegnum.release.text import Phrases, phrases
 from inegnum.release.view import (
+    CardView,
     IndicatorView,
     ReferenceView,
+    card,
     indicator_view,
     nation_rate,
     reference_views,
 )
 
-__all__ = ["Block", "block", "build_report", "verdict_rows"]
+__all__ = ["Block", "block", "build_report", "commune_names", "verdict_rows"]
 
 KINDS = {"A": "solid", "B": "solid", "C": "hollow", "D": "hidden"}
 
@@ -37,6 +39,7 @@ class Block:
     """Everything the page draws for one indicator."""
 
     view: IndicatorView
+    card: CardView
     radii: dict[str, float]
     dots: str
     stairs: str
@@ -99,9 +102,8 @@ def render(release: Release, words: Phrases) -> str:
     """Return the page's HTML."""
     from markupsafe import Markup
 
-    names = _names(release)
     families = cards_by_family(release, words)
-    codes = [card.code for _, cards in families for card in cards]
+    codes = [one.code for _, cards in families for one in cards]
     return (
         environment()
         .get_template("report.html.j2")
@@ -115,7 +117,7 @@ def render(release: Release, words: Phrases) -> str:
             families=families,
             first="smartphone" if "smartphone" in codes else codes[0],
             blocks=[block(release, code, words) for code in codes],
-            outline=outline(release.geometry, names),
+            outline=outline(release.geometry, commune_names(release)),
             verdicts=verdict_rows(release, words),
             sources=release.manifest["inputs"],
             seed=words["method.seed"].format(
@@ -124,7 +126,9 @@ def render(release: Release, words: Phrases) -> str:
                 version=release.manifest["inegnum"],
             ),
             css=Markup(asset("style.css")),
-            js=Markup(asset("report.js")),
+            js=Markup(asset("pages.js")),
+            levels=False,
+            links="",
         )
     )
 
@@ -145,6 +149,7 @@ def block(release: Release, code: str, words: Phrases) -> Block:
     variants = _variants(release, code, words)
     return Block(
         view=view,
+        card=card(release, code, words),
         radii=bubbles(view.areas),
         dots=dots(table, band, hidden=words["table.masked"]),
         stairs="" if steps.empty else stairs(steps),
@@ -157,7 +162,8 @@ def block(release: Release, code: str, words: Phrases) -> Block:
     )
 
 
-def _names(release: Release) -> dict[str, str]:
+def commune_names(release: Release) -> dict[str, str]:
+    """Return the name of every commune of a release, by code."""
     communes = release.estimates[release.estimates["level"] == "commune"]
     return dict(zip(communes["geo"].map(str), communes["name"], strict=True))
 
@@ -261,7 +267,7 @@ def verdict_rows(release: Release, words: Phrases) -> list[dict[str, str]]:
     """Return the verdicts in words."""
     return [
         {
-            "sentence": str(entry[f"sentence_{words.language}"]),
+            "sentence": words.typeset(str(entry[f"sentence_{words.language}"])),
             "status": str(entry["status"]),
             "found": words.scalar(entry["found"]),
             "limit": words.scalar(entry["limit"]),

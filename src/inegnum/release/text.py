@@ -118,6 +118,18 @@ class Phrases(Mapping[str, str]):
         text = f"{value:.{digits}f}"
         return text.replace(".", ",") if self.language == "fr" else text
 
+    def kilometres(self, km: float) -> str:
+        """Write a distance: metres under a kilometre, else one decimal.
+
+        Examples
+        --------
+        >>> phrases("en").kilometres(0.342)
+        '350 m'
+        """
+        if km < 0.95:
+            return f"{max(round(km * 20) * 50, 50)}{NBSP}m"
+        return f"{self.decimal(km, 1)}{NBSP}km"
+
     def scalar(self, value: object) -> str:
         """Write what a check found: numbers in the language's way, the rest as it is."""
         if value is None:
@@ -178,10 +190,22 @@ class Phrases(Mapping[str, str]):
         tenths = min(max(math.floor(probability * 10 + 0.5), 1), 9)
         return self[f"{manner}.{'one' if tenths == 1 else 'of_ten'}"].format(tenths=tenths)
 
+    def typeset(self, text: str) -> str:
+        """Give a sentence of the manifest the typography of the language."""
+        return french_spaces(text) if self.language == "fr" else text
+
     def wording(self, text: str) -> str:
-        """Say a question's wording; one the producer does not give is said to be inferred."""
+        """Say a question's wording; one the producer does not give is said to be inferred.
+
+        Questions are in French in both languages: they were asked in French.
+        """
         rest = text.removeprefix("wording inferred").lstrip(": ")
-        return text if rest == text else self["method.inferred"].format(wording=rest)
+        said = french_spaces(rest)
+        return said if rest == text else self["method.inferred"].format(wording=said)
+
+    def told(self, text: str) -> str:
+        """Return a fixed expression of the manifest in the language, or the expression itself."""
+        return self.entries.get(f"told.{text}", self.typeset(text))
 
     def universe(self, code: str) -> str:
         """Name the people of a universe, for instance ``people aged 12 and over``."""

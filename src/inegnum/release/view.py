@@ -26,8 +26,11 @@ __all__ = [
     "ReferenceView",
     "area_views",
     "card",
+    "card_of",
     "concerned",
+    "concerned_phrase",
     "indicator_view",
+    "people_sentence",
     "source_line",
 ]
 
@@ -175,13 +178,18 @@ def _shorten(sources: list[str], words: Phrases) -> list[str]:
 
 def card(release: Release, code: str, words: Phrases) -> CardView:
     """Return the key figure of the whole territory for one indicator."""
+    return card_of(release, release.whole(code), words)
+
+
+def card_of(release: Release, row: pd.Series[Any], words: Phrases) -> CardView:
+    """Return the key figure of one row of the estimates."""
+    code = str(row["indicator"])
     note = release.indicators[code]
-    row = release.whole(code)
     shown = row["class"] != "D"
     nation = nation_rate(release, code)
     common = {
         "code": code,
-        "label": words.short(code, note.label(words.language)),
+        "label": words.short(code, words.typeset(note.label(words.language))),
         "grade": str(row["class"]),
         "grade_text": words[f"class.{row['class']}"],
         "source": source_line(release, note, words),
@@ -339,12 +347,12 @@ def indicator_view(release: Release, code: str, words: Phrases) -> IndicatorView
     whole = release.whole(code)
     return IndicatorView(
         code=code,
-        label=words.short(code, note.label(words.language)),
+        label=words.short(code, words.typeset(note.label(words.language))),
         family=note.family,
         predicate=words.predicate(code),
         concerned=concerned_phrase(note, words),
         universe=words.universe(note.universe),
-        denominator=note.denominator(words.language),
+        denominator=words.typeset(note.denominator(words.language)),
         wording=words.wording(note.wording),
         nation="" if nation is None else words["explore.france"].format(rate=words.hundred(nation)),
         whole=_whole_line(release, whole, words),
@@ -384,7 +392,8 @@ def reference_views(release: Release, code: str, words: Phrases) -> tuple[Refere
                 got=value,
                 expected="between 0 and 1",
             )
-        parts = [str(entry["source_title"]), str(entry["mode"]), str(entry["universe"])]
+        parts = [words.typeset(str(entry["source_title"]))]
+        parts += [words.told(str(entry[key])) for key in ("mode", "universe")]
         if entry.get("n"):
             parts.append(words["reference.people"].format(n=words.scalar(entry["n"])))
         views.append(
@@ -392,7 +401,7 @@ def reference_views(release: Release, code: str, words: Phrases) -> tuple[Refere
                 figure=f"{words.percent(value)} ({entry['year']})",
                 ours=ours,
                 what=", ".join(part for part in parts if part and part != "None"),
-                difference=str(entry[f"known_difference_{words.language}"]),
+                difference=words.typeset(str(entry[f"known_difference_{words.language}"])),
                 comparable=bool(entry["comparable"]),
                 address=str(entry["address"]),
             )
