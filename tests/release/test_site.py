@@ -13,11 +13,11 @@ import pytest
 from inegnum.errors import InputError
 from inegnum.release.commune import actions
 from inegnum.release.compare import difference, local_draws
-from inegnum.release.read import Release
+from inegnum.release.read import Release, read_release
 from inegnum.release.site import PAGES, publish
 from inegnum.release.supply import read_places
 from inegnum.release.text import phrases
-from release.synthetic import write_places
+from release.synthetic import write_places, write_release
 from release.test_report import read
 
 AS_OF = date(2024, 6, 1)
@@ -120,6 +120,19 @@ def test_an_unknown_language_writes_nothing(release_path: Path, tmp_path: Path) 
     with pytest.raises(InputError, match="language"):
         publish(release_path, out=tmp_path / "site", languages=["fr", "de"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_changed_since_the_last_release(release_path: Path, tmp_path: Path) -> None:
+    from inegnum.release.changes import change_rows
+
+    before = write_release(tmp_path / "before", seed=11)
+    told = change_rows(before, release_path, phrases("en"))
+    assert len(told["rows"]) == 6
+    old, new = (read_release(path).whole("smartphone") for path in (before, release_path))
+    _, was, now, change, _ = next(row for row in told["rows"] if row[0] == "Smartphone")
+    assert (was, now) == (phrases("en").hundred(old["est"]), phrases("en").hundred(new["est"]))
+    assert change.startswith(phrases("en").points(new["est"] - old["est"]))
+    assert ("seed", "seed", "11", "7") in told["causes"]
 
 
 def test_actions_have_both_languages_and_known_conditions(release: Release) -> None:

@@ -57,6 +57,7 @@ def publish(
     out: Path,
     languages: Sequence[str] = ("fr", "en"),
     supply: Supply | None = None,
+    previous: Path | None = None,
     as_of: date | None = None,
 ) -> Path:
     """Write the observatory's site.
@@ -71,6 +72,8 @@ def publish(
         The first one opens.
     supply : Supply, optional
         Places of mediation; the package's own when it knows the territory, none otherwise.
+    previous : Path, optional
+        The release before this one, for the change log.
     as_of : date, optional
         Day on which the age of a record of supply is judged; today by default.
 
@@ -113,7 +116,7 @@ def publish(
                 as_of=as_of or date.today(),
                 downloads=sizes,
             )
-            _write_language(folder / words.language, context)
+            _write_language(folder / words.language, context, _changes(previous, release, words))
         _write_door(folder, languages[0], every[0])
         if out.exists():
             shutil.rmtree(out)
@@ -161,12 +164,12 @@ def _write_door(folder: Path, language: str, words: Phrases) -> None:
     (folder / "index.html").write_text(html, "utf-8")
 
 
-def _write_language(folder: Path, context: Context) -> None:
+def _write_language(folder: Path, context: Context, changes: dict[str, Any]) -> None:
     (folder / "communes").mkdir(parents=True)
     engine = environment()
     shared = _shared(context)
     for page in PAGES:
-        given = _page(page, context)
+        given = _page(page, context, changes)
         html = engine.get_template(f"{page}.html.j2").render(
             **shared, **given, page=page, root="../", here=""
         )
@@ -219,7 +222,7 @@ def _shared(context: Context) -> dict[str, Any]:
     }
 
 
-def _page(page: str, context: Context) -> dict[str, Any]:
+def _page(page: str, context: Context, changes: dict[str, Any]) -> dict[str, Any]:
     """Return what one page needs beside what all share."""
     release, words = context.release, context.words
     if page == "index":
@@ -244,7 +247,7 @@ def _page(page: str, context: Context) -> dict[str, Any]:
         keys = [key for key in words if key.startswith("glossary.") and key.endswith(".term")]
         terms = [(words[key], words[key.replace(".term", ".text")]) for key in keys]
         return {"terms": sorted(terms, key=lambda pair: pair[0].lower())}
-    return {"rows": None, "causes": []}
+    return changes
 
 
 def _compare_texts(context: Context) -> dict[str, Any]:
@@ -301,3 +304,12 @@ def _supply(context: Context) -> dict[str, Any]:
         "as_of": context.as_of.isoformat(),
         "counted": bool(context.supply.counsellors),
     }
+
+
+def _changes(previous: Path | None, release: Path, words: Phrases) -> dict[str, Any]:
+    """Return the change log: every figure of the whole that moved, and why."""
+    if previous is None:
+        return {"rows": None, "causes": []}
+    from inegnum.release.changes import change_rows
+
+    return change_rows(previous, release, words)
