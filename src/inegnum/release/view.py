@@ -171,9 +171,9 @@ def source_line(release: Release, note: IndicatorNote, words: Phrases) -> str:
 
 
 def _shorten(sources: list[str], words: Phrases) -> list[str]:
-    if len(sources) <= 3:
+    if len(sources) <= 2:
         return sources
-    return [*sources[:2], words["list.others"].format(count=len(sources) - 2)]
+    return [sources[0], words["list.others"].format(count=len(sources) - 1)]
 
 
 def card(release: Release, code: str, words: Phrases) -> CardView:
