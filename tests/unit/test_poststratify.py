@@ -29,9 +29,14 @@ def test_it_is_the_plain_sum(monkeypatch, compiled):
     np.testing.assert_allclose(persons, N[f].sum(axis=2))
 
 
-def test_extreme_logits_give_zero_and_one():
-    counts, _ = poststratify(np.array([[1e4, -1e4]]), np.zeros((1, 1)), np.array([[2.0, 3.0]]))
-    assert counts[0, 0] == pytest.approx(2.0)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_extreme_logits_give_zero_and_one(monkeypatch, compiled):
+    monkeypatch.setattr(module, "COMPILED_FROM", 0 if compiled else 10**12)
+    profile = np.array([[1e4, -1e4, -1e4, -1e4, -1e4]])
+    for area in (-1e4, 0.0):
+        counts, _ = poststratify(profile, np.array([[area]]), np.array([[2.0, 3, 4, 5, 6]]))
+        # The areas' own extreme cancels the profile's: e^80 x e^-80, a rate of one half.
+        assert counts[0, 0] == pytest.approx(1.0 if area else 2.0)
 
 
 def test_several_frames_need_an_assignment():

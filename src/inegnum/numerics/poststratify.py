@@ -78,9 +78,10 @@ def poststratify(
     for f in np.unique(which):
         at = np.flatnonzero(which == f)
         for rows in np.array_split(at, max(1, len(at) // _CHUNK)):
-            # Logits beyond 700 would overflow; the rate is 0 or 1 there to the last digit.
-            odds = np.exp(-np.clip(profile[rows], -700, 700))
-            scale = np.exp(-np.clip(area[rows], -700, 700))
+            # Beyond 80 logits a rate is 0 or 1 to the last digit; the product of four
+            # denominators, each at most (1 + e^160), then stays finite.
+            odds = np.exp(-np.clip(profile[rows], -80, 80))
+            scale = np.exp(-np.clip(area[rows], -80, 80))
             if small:
                 counts[rows] = _tile(odds, scale, frames[f])
             else:
@@ -101,17 +102,30 @@ def _tile(odds: Floats, scale: Floats, N: Floats) -> Floats:
 
 @cache
 def _kernel() -> Callable[[Floats, Floats, Floats, Ints, Floats], None]:
-    """Compile the inner loop, once a process (numba caches it on disk)."""
+    """Compile the inner loop, once a process (numba caches it on disk).
+
+    Division is what it waits for: four cells are brought to one denominator and share one.
+    """
     import numba
 
     @numba.njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
     def kernel(odds: Floats, scale: Floats, N: Floats, rows: Ints, out: Floats) -> None:
+        K = odds.shape[1]
+        q = K // 4
         for s in range(odds.shape[0]):
+            o = odds[s]
+            o0, o1, o2, o3 = o[:q], o[q : 2 * q], o[2 * q : 3 * q], o[3 * q : 4 * q]
             for a in range(N.shape[0]):
-                x = scale[s, a]
-                total = 0.0
-                for c in range(odds.shape[1]):
-                    total += N[a, c] / (1.0 + odds[s, c] * x)
+                x, n, total = scale[s, a], N[a], 0.0
+                n0, n1, n2, n3 = n[:q], n[q : 2 * q], n[2 * q : 3 * q], n[3 * q : 4 * q]
+                for c in range(q):
+                    d0, d1 = 1.0 + o0[c] * x, 1.0 + o1[c] * x
+                    d2, d3 = 1.0 + o2[c] * x, 1.0 + o3[c] * x
+                    left, right = d0 * d1, d2 * d3
+                    yes = (n0[c] * d1 + n1[c] * d0) * right + (n2[c] * d3 + n3[c] * d2) * left
+                    total += yes / (left * right)
+                for c in range(4 * q, K):
+                    total += n[c] / (1.0 + o[c] * x)
                 out[rows[s], a] = total
 
     return kernel  # type: ignore[no-any-return]
