@@ -10,8 +10,16 @@ from inegnum.errors import InputError
 from inegnum.estimators.unit.bhf import bhf
 from inegnum.estimators.unit.inputs import AreaMeans, UnitSample
 from inegnum.estimators.unit.reading import read_census, read_means, read_sample
-from inegnum.numerics.bhf import fit_bhf, information, make_design, responses
-from inegnum.numerics.bhf_bootstrap import bootstrap_mse
+from inegnum.numerics.bhf import (
+    _assemble,
+    _at,
+    _Point,
+    fit_bhf,
+    information,
+    make_design,
+    responses,
+)
+from inegnum.numerics.bhf_bootstrap import _simulate, bootstrap_mse
 from inegnum.numerics.bhf_predict import analytic_mse, make_targets, predict_means
 
 
@@ -196,6 +204,52 @@ def test_bootstrap_from_statistics_agrees_with_unit_by_unit_simulation() -> None
     error = np.sqrt(squared.var(axis=0) / B + ours.mc_error**2)
     # seven comparisons: 4.5 standard errors is a 5e-5 event
     assert (np.abs(ours.mse - squared.mean(axis=0)) < 4.5 * error).all()
+
+
+def test_simulated_statistics_have_the_law_of_simulated_units() -> None:
+    y, X, area, _ = _data()
+    design = make_design(X, area, 7)
+    fit = fit_bhf(design, responses(design, y))
+    B = 20_000
+    data, u = _simulate(design, fit, B, np.random.default_rng(3))
+    s2e = float(fit.sigma2_e[0])
+    # within areas one covariate varies: regressing it out leaves sigma_e^2 chi2(n - 7 - 1)
+    W, x = design.W[1, 1], data.Wxy[:, 1]
+    left = (data.Wyy - x**2 / W) / s2e
+    free = design.n - 7 - 1
+    # mean of B chi-squares: sd sqrt(2 free / B); their variance: about 2 free sqrt(2.5 / B). x 4.5
+    assert abs(left.mean() - free) < 4.5 * np.sqrt(2 * free / B)
+    assert abs(left.var() / (2 * free) - 1) < 4.5 * np.sqrt((2 + 12 / free) / B)
+    slope = x / W
+    beta = np.linalg.solve(design.T, fit.beta[0])[1]
+    assert abs(slope.mean() - beta) < 4.5 * np.sqrt(s2e / W / B)
+    assert slope.var() * W / s2e == pytest.approx(1.0, abs=4.5 * np.sqrt(2 / B))
+    noise = data.ybar - design.xmean @ fit.beta[0] - u
+    np.testing.assert_allclose(noise.var(axis=0) * design.n_i / s2e, 1.0, atol=0.06)
+    np.testing.assert_allclose(u.var(axis=0) / fit.sigma2_u[0], 1.0, atol=0.06)
+    assert abs(np.corrcoef(left, slope)[0, 1]) < 4.5 / np.sqrt(B)
+
+
+@pytest.mark.parametrize("method", ["REML", "ML"])
+def test_score_and_curvature_are_derivatives(method: str) -> None:
+    y, X, area, a = _data(weighted=True)
+    design = make_design(X, area, 7, a=a)
+    data = responses(design, y)
+    outer = design.xbar[:, :, None] * design.xbar[:, None, :]
+    outer = outer.reshape(design.m, -1)
+    rho, h = np.array([0.4]), 1e-5
+
+    def at(value: np.ndarray) -> _Point:
+        return _at(design, data, method, value, outer)  # type: ignore[arg-type]
+
+    loglik = [
+        float(_assemble(design, data, method, rho + s).loglik[0])  # type: ignore[arg-type]
+        for s in (-h, h)
+    ]
+    # central differences with h = 1e-5: rounding 1e-9, truncation 1e-9
+    assert at(rho).score[0] == pytest.approx((loglik[1] - loglik[0]) / (2 * h), rel=1e-6)
+    slope = (at(rho + h).score[0] - at(rho - h).score[0]) / (2 * h)
+    assert at(rho).curvature[0] == pytest.approx(slope, rel=1e-6)
 
 
 def test_many_responses_are_fitted_as_one_by_one() -> None:
