@@ -15,7 +15,12 @@ from scipy import sparse
 
 from inegnum.errors import CalibrationError
 from inegnum.numerics.distances import Distance, Linear
-from inegnum.numerics.normal_equations import Matrix, independent_columns
+from inegnum.numerics.normal_equations import (
+    Matrix,
+    column_pairs,
+    cross_products,
+    independent_columns,
+)
 
 __all__ = ["solve_batch"]
 
@@ -67,32 +72,16 @@ def solve_batch(
     full = D.mean(axis=1)
     exact = np.flatnonzero((soft == 0) & (np.asarray(np.abs(x).T @ full) > 0))
     names = [str(j) for j in range(totals.size)]
-    kept, _ = independent_columns(x, full, totals, exact, names)
+    gram = cross_products(x)(full)
+    kept, _ = independent_columns(x, gram, full, totals, exact, names)
     kept = np.sort(np.concatenate([kept, np.flatnonzero(soft > 0)]))
     X = sparse.csr_array(x)[:, kept]
-    block = _Block(X, _pairs(X), totals[kept], distance, q, soft[kept], tolerance)
+    block = _Block(X, column_pairs(X), totals[kept], distance, q, soft[kept], tolerance)
     out = np.empty(D.shape)
     for at in range(0, D.shape[1], _BLOCK):
         span = slice(at, min(at + _BLOCK, D.shape[1]))
         out[:, span] = block.solve(np.ascontiguousarray(D[:, span]), start[kept], at)
     return out
-
-
-def _pairs(x: sparse.csr_array) -> sparse.csr_array:
-    """Return products of every two columns, shape (p * p, m): ``x' diag(v) x`` is then one product.
-
-    Rows of x are short, so the table stays sparse.
-    """
-    m, p = x.shape
-    count = np.diff(x.indptr).astype(np.int64)
-    # Every stored entry of a row meets every stored entry of the same row.
-    first = np.repeat(np.arange(x.nnz), np.repeat(count, count))
-    row = np.repeat(np.arange(m), count**2)
-    begin = np.concatenate([[0], np.cumsum(count**2)])[:-1]
-    second = x.indptr[row] + (np.arange(first.size) - begin[row]) % count[row]
-    columns = x.indices.astype(np.int64)
-    key = columns[first] * p + columns[second]
-    return sparse.csr_array((x.data[first] * x.data[second], (key, row)), shape=(p * p, m))
 
 
 class _Block:

@@ -30,7 +30,14 @@ import numpy.typing as npt
 
 from inegnum.numerics.distances import Distance, Raking, Sinh
 from inegnum.numerics.feasibility import explain_failure, screen
-from inegnum.numerics.normal_equations import Matrix, gram, independent_columns, solve_scaled
+from inegnum.numerics.normal_equations import (
+    CrossProducts,
+    Matrix,
+    cross_products,
+    has_negative,
+    independent_columns,
+    solve_scaled,
+)
 
 __all__ = ["Solution", "solve"]
 
@@ -70,35 +77,56 @@ class Solution:
 
 
 @dataclass(frozen=True, slots=True)
+class _Point:
+    """A dual point and what follows from it."""
+
+    lam: Floats
+    u: Floats
+    g: Floats
+    residual: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class _Dual:
-    """The dual problem on its kept columns: residuals of the margins and their slope."""
+    """The dual problem: residuals of the kept margins, and their slope, at a dual point.
+
+    Dual points have one coordinate a kept column; the columns left out stay at zero.
+    """
 
     x: Matrix
+    xt: Matrix
     z: Matrix | None
     d: Floats
     totals: Floats
     distance: Distance
     q: Floats | None
     ridge: Floats
+    products: CrossProducts
+    kept: Ints
 
     def u(self, lam: Floats) -> Floats:
-        u = np.asarray((self.x if self.z is None else self.z) @ lam)
+        whole = np.zeros(self.totals.size)
+        whole[self.kept] = lam
+        u = np.asarray((self.x if self.z is None else self.z) @ whole)
         return u if self.q is None else self.q * u
 
-    def weights(self, lam: Floats) -> Floats:
-        return self.d * self.distance.ratio(self.u(lam))
-
-    def residual(self, lam: Floats) -> Floats:
-        """Return ``X - x'w - ridge lam``, shape (p,)."""
-        return np.asarray(self.totals - self.x.T @ self.weights(lam) - self.ridge * lam)
-
-    def slope(self, lam: Floats) -> Floats:
-        """Return minus the Jacobian of the residual, shape (p, p)."""
+    def at(self, lam: Floats) -> _Point:
+        """Return ratios and residuals ``X - x'w - ridge lam`` at a dual point."""
         u = self.u(lam)
-        v = self.d * self.distance.slope(u, self.distance.ratio(u))
-        H = gram(self.x, v if self.q is None else self.q * v, self.z)
+        g = self.distance.ratio(u)
+        miss = self.totals - self.xt @ (self.d * g)
+        return _Point(lam, u, g, np.asarray(miss[self.kept] - self.ridge * lam))
+
+    def slope(self, at: _Point) -> Floats:
+        """Return minus the Jacobian of the residual."""
+        v = self.d * self.distance.slope(at.u, at.g)
+        H = self.gram(v if self.q is None else self.q * v)
         H[np.diag_indices_from(H)] += self.ridge
         return H
+
+    def gram(self, v: Floats) -> Floats:
+        """Return cross-products of the kept columns."""
+        return np.asarray(self.products(v)[np.ix_(self.kept, self.kept)])
 
 
 def solve(
@@ -149,24 +177,19 @@ def solve(
     seen = screen(x, d, totals, distance, names, soft)
     live = np.where(seen.frozen, 0.0, d) if seen.frozen.any() else d
     exact = seen.active[soft[seen.active] == 0]
-    kept, repeated = independent_columns(x, live, totals, exact, names)
+    products = cross_products(x)
+    kept, repeated = independent_columns(x, products(live), live, totals, exact, names)
     kept = np.sort(np.concatenate([kept, seen.active[soft[seen.active] > 0]]))
-    whole = kept.size == totals.size
-    dual = _Dual(
-        x if whole else x[:, kept],
-        z if z is None or whole else z[:, kept],
-        live,
-        totals[kept],
-        distance,
-        q,
-        soft[kept],
-    )
-    size = margin_sizes(x, live, totals)
+    steering = products if z is None else cross_products(x, z)
+    xt = x.T
+    dual = _Dual(x, xt, z, live, totals, distance, q, soft[kept], steering, kept)
+    size = margin_sizes(x, xt, live, totals)
     lam = np.zeros(totals.size)
-    lam[kept], steps = _newton(dual, size[kept], tolerance)
-    g = distance.ratio(dual.u(lam[kept]))
+    reached, steps = _newton(dual, size[kept], tolerance)
+    lam[kept] = reached.lam
+    g = reached.g
     g[seen.frozen] = 0.0
-    achieved = np.asarray(x.T @ (d * g))
+    achieved = np.asarray(xt @ (d * g))
     miss = np.abs(totals - achieved) / size
     unmet = np.abs(totals - achieved - soft * lam) / size
     # A column left out because it repeats others also carries their rounding, hence the factor.
@@ -186,40 +209,41 @@ def _edge(g: Floats, distance: Distance) -> tuple[str, ...]:
     return (f"{vanished} distinct unit(s) forced to the edge: margins leave them practically 0",)
 
 
-def margin_sizes(x: Matrix, d: Floats, totals: Floats) -> Floats:
+def margin_sizes(x: Matrix, xt: Matrix, d: Floats, totals: Floats) -> Floats:
     """Return what a miss is relative to, shape (p,): never zero.
 
     The total; where it is zero, or nearly so because positive and negative values cancel, the mass
     of the column scaled to the population.
     """
-    mass = np.asarray(np.abs(x).T @ d)
-    net = np.asarray(x.T @ d)
+    net = np.asarray(xt @ d)
+    mass = np.asarray(np.abs(xt) @ d) if has_negative(x) else net
     cancels = np.abs(net) < 0.5 * mass
     size = np.where(cancels | (totals == 0), np.maximum(np.abs(totals), mass), np.abs(totals))
     return np.asarray(np.where(size > 0, size, 1.0))
 
 
-def _newton(dual: _Dual, size: Floats, tolerance: float) -> tuple[Floats, int]:
+def _newton(dual: _Dual, size: Floats, tolerance: float) -> tuple[_Point, int]:
     """Climb the dual until the margins are met, then take one step more.
 
     The last step costs little and, convergence being quadratic, takes weights as well as margins
     to rounding even where margins are nearly collinear.
     """
-    lam = _start(dual)
-    residual = dual.residual(lam)
-    met = _worst(residual, size) <= tolerance
+    here = dual.at(_start(dual))
+    met = _worst(here.residual, size) <= tolerance
     if met:
-        return lam, 0
+        return here, 0
     for step in range(1, _MAX_STEPS + 1):
-        move = solve_scaled(dual.slope(lam), residual, symmetric=dual.z is None)
-        trial, after = _search(dual, lam, move, residual, size)
-        if trial is lam or (met and not _worst(after, size) < _worst(residual, size)):
-            return lam, step - 1
-        lam, residual = trial, after
+        move = solve_scaled(dual.slope(here), here.residual, symmetric=dual.z is None)
+        there = _search(dual, here, move, size)
+        if there is None:
+            return here, step - 1
+        if met and not _worst(there.residual, size) < _worst(here.residual, size):
+            return here, step - 1
+        here = there
         if met:
-            return lam, step
-        met = _worst(residual, size) <= tolerance
-    return lam, _MAX_STEPS
+            return here, step
+        met = _worst(here.residual, size) <= tolerance
+    return here, _MAX_STEPS
 
 
 def _worst(residual: Floats, size: Floats) -> float:
@@ -233,33 +257,31 @@ def _start(dual: _Dual) -> Floats:
     would climb an exponential). If the margins contain the constant, start from weights scaled to
     the population: they lie on the same dual curve.
     """
-    lam = np.zeros(dual.totals.size)
+    lam = np.zeros(dual.kept.size)
     if not isinstance(dual.distance, Raking) or dual.z is not None or dual.q is not None:
         return lam
-    H = gram(dual.x, dual.d)
-    constant = solve_scaled(H, np.asarray(dual.x.T @ dual.d), symmetric=True)
-    if not np.allclose(dual.x @ constant, 1.0, rtol=0, atol=1e-8):
+    constant = solve_scaled(
+        dual.gram(dual.d), np.asarray(dual.xt @ dual.d)[dual.kept], symmetric=True
+    )
+    if not np.allclose(dual.u(constant), 1.0, rtol=0, atol=1e-8):
         return lam
-    ratio = float(constant @ dual.totals) / float(dual.d.sum())
+    ratio = float(constant @ dual.totals[dual.kept]) / float(dual.d.sum())
     return np.asarray(constant * np.log(ratio)) if ratio > 0 else lam
 
 
-def _search(
-    dual: _Dual, lam: Floats, move: Floats, residual: Floats, size: Floats
-) -> tuple[Floats, Floats]:
+def _search(dual: _Dual, here: _Point, move: Floats, size: Floats) -> _Point | None:
     """Shorten a Newton step until residuals shrink or the maximum is not overshot.
 
     The dual is concave: a step whose end still climbs (``residual . move >= 0``) has gained all
-    the way, whatever happened to the norm of the residuals.
+    the way, whatever happened to the norm of the residuals. None when no step makes progress.
     """
-    before = float(np.linalg.norm(residual / size))
+    before = float(np.linalg.norm(here.residual / size))
     length = 1.0
     for _ in range(_MAX_HALVINGS):
-        trial = lam + length * move
-        after = dual.residual(trial)
-        norm = float(np.linalg.norm(after / size))
-        climbing = dual.z is None and float(after @ move) >= 0
+        there = dual.at(here.lam + length * move)
+        norm = float(np.linalg.norm(there.residual / size))
+        climbing = dual.z is None and float(there.residual @ move) >= 0
         if np.isfinite(norm) and (norm <= before * (1 - 1e-4 * length) or climbing):
-            return trial, after
+            return there
         length /= 2
-    return lam, residual
+    return None

@@ -89,7 +89,7 @@ def collapse(codes: Sequence[Codes], sizes: Sequence[int], d: Floats) -> Cells:
     array([10., 20.,  4.])
     """
     units, shape = tuple(codes), tuple(int(s) for s in sizes)
-    total = int(np.prod(shape, dtype=np.float64))
+    total = 1 << sum(_bits(shape))
     if total > _DENSE:
         return _collapse_sorted(units, shape, d)
     mass = np.zeros(total)
@@ -98,8 +98,7 @@ def collapse(codes: Sequence[Codes], sizes: Sequence[int], d: Floats) -> Cells:
     found = np.flatnonzero(mass > 0)
     place = np.full(total, found.size, dtype=np.intp)
     place[found] = np.arange(found.size)
-    cell_codes = tuple(np.asarray(c, dtype=np.intp) for c in np.unravel_index(found, shape))
-    return Cells(cell_codes, mass[found], units, shape, place, None)
+    return Cells(_decode(found, shape), mass[found], units, shape, place, None)
 
 
 def _collapse_sorted(units: tuple[Codes, ...], shape: tuple[int, ...], d: Floats) -> Cells:
@@ -128,7 +127,21 @@ def _tiles(
         at = slice(start, min(start + _TILE, n))
         key = buffer[: at.stop - at.start]
         key[:] = units[0][at]
-        for code, size in zip(units[1:], shape[1:], strict=True):
-            np.multiply(key, size, out=key)
-            np.add(key, code[at], out=key)
+        for code, bits in zip(units[1:], _bits(shape)[1:], strict=True):
+            np.left_shift(key, bits, out=key)
+            np.bitwise_or(key, code[at], out=key)
         yield at, key
+
+
+def _bits(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the bits each code takes in a key: shifting is far cheaper than multiplying."""
+    return tuple(max(size - 1, 1).bit_length() for size in shape)
+
+
+def _decode(keys: npt.NDArray[np.intp], shape: tuple[int, ...]) -> tuple[npt.NDArray[np.intp], ...]:
+    """Return the codes of flat keys."""
+    out = []
+    for bits in reversed(_bits(shape)):
+        out.append(keys & ((1 << bits) - 1))
+        keys = keys >> bits
+    return tuple(reversed(out))

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from inegnum.errors import CalibrationError
 from inegnum.numerics.distances import Distance, Linear, bounds_of
-from inegnum.numerics.normal_equations import Matrix, dense
+from inegnum.numerics.normal_equations import Matrix, dense, has_negative
 
 __all__ = ["Screened", "closest_totals", "explain_failure", "screen", "tightest_bounds"]
 
@@ -60,8 +60,10 @@ def screen(
     """
     live = d > 0
     low = np.asarray(bounds_of(distance)[0], dtype=float)
-    nonnegative = _smallest(x) >= 0
-    mass = np.asarray(np.abs(x).T @ live.astype(float))
+    signs = has_negative(x)
+    size = np.abs(x) if signs else x
+    nonnegative = dense(x.min(axis=0)).ravel() >= 0 if signs else np.ones(totals.size, dtype=bool)
+    mass = np.asarray(size.T @ live.astype(float))
     exact = ridge == 0
     empty = mass == 0
     problems = [
@@ -97,7 +99,7 @@ def screen(
     if zero.any():
         frozen = np.asarray(x @ zero.astype(float)) > 0
     # A column may lose all its units to another's zero total.
-    left = np.asarray(np.abs(x).T @ (live & ~frozen).astype(float))
+    left = np.asarray(size.T @ (live & ~frozen).astype(float)) if zero.any() else mass
     robbed = exact & ~empty & ~zero & (left == 0)
     if np.any(robbed & (totals != 0)):
         raise CalibrationError(
@@ -108,11 +110,6 @@ def screen(
         )
     active = np.flatnonzero(~(empty | zero | robbed))
     return Screened(active, frozen, tuple(notes))
-
-
-def _smallest(x: Matrix) -> Floats:
-    """Return the smallest value of each column, shape (p,)."""
-    return dense(x.min(axis=0)).ravel()
 
 
 def closest_totals(

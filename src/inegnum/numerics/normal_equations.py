@@ -12,13 +12,23 @@ from scipy import linalg, sparse
 
 from inegnum.errors import CalibrationError
 
-__all__ = ["Matrix", "dense", "gram", "independent_columns", "solve_scaled"]
+__all__ = [
+    "CrossProducts",
+    "Matrix",
+    "column_pairs",
+    "cross_products",
+    "dense",
+    "has_negative",
+    "independent_columns",
+    "solve_scaled",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 # A dense array or a `scipy.sparse.csr_array`: both know `@`, `.T` and row selection, which is all
 # that is asked of them here, and no type of either library covers the two.
 Matrix = Any
+_Pairs = tuple[int | Ints, Ints, Floats | None]
 
 # On columns of unit length: a squared distance to the span of the others below this is looked at
 # row by row, and a distance below the second is no distance at all.
@@ -26,6 +36,8 @@ _SUSPECT: Final = 1e-7
 _COLLINEAR: Final = 1e-9
 # Totals implied by other margins may differ by their rounding in a published table, no more.
 _TOTALS_AGREE: Final = 1e-8
+# Beyond this many products laid out, memory costs more than it saves.
+_MOST_PAIRS: Final = 4_000_000
 
 
 def dense(x: Matrix) -> Floats:
@@ -33,17 +45,90 @@ def dense(x: Matrix) -> Floats:
     return np.asarray(x if isinstance(x, np.ndarray) else x.toarray())
 
 
-def gram(x: Matrix, v: Floats, z: Matrix | None = None) -> Floats:
-    """Return ``x' diag(v) z`` (z = x unless given), shape (p, p)."""
-    other = x if z is None else z
-    if sparse.issparse(x) or sparse.issparse(other):
-        left = sparse.csr_array(x)
+def has_negative(x: Matrix) -> bool:
+    """Return whether some entry of x is below zero."""
+    entries = x if isinstance(x, np.ndarray) else x.data
+    return bool(entries.size and entries.min() < 0)
+
+
+@dataclass(frozen=True, slots=True)
+class CrossProducts:
+    """Weighted cross-products of the columns of x, for many weights in turn.
+
+    Rows of categorical variables hold a few ones: products of their entries are laid out once, and
+    ``x' diag(v) x`` is then a single sparse product whatever v.
+
+    Attributes
+    ----------
+    x, z : Matrix of shape (m, p)
+        Columns on either side (z = x without instruments).
+    """
+
+    x: Matrix
+    z: Matrix
+    _pairs: _Pairs | None
+
+    def __call__(self, v: Floats) -> Floats:
+        """Return ``x' diag(v) z``, shape (p, p)."""
+        if self._pairs is not None:
+            p = self.x.shape[1]
+            each, key, value = self._pairs
+            spread = np.repeat(v, each)
+            weights = spread if value is None else spread * value
+            return np.bincount(key, weights, p * p).reshape(p, p)
+        if isinstance(self.x, np.ndarray) and isinstance(self.z, np.ndarray):
+            return np.asarray((self.x * v[:, None]).T @ self.z)
+        left = sparse.csr_array(self.x)
         scaled = sparse.csr_array(
             (left.data * np.repeat(v, np.diff(left.indptr)), left.indices, left.indptr),
             shape=left.shape,
         )
-        return dense(scaled.T @ other)
-    return np.asarray((x * v[:, None]).T @ other)
+        return dense(scaled.T @ self.z)
+
+
+def cross_products(x: Matrix, z: Matrix | None = None) -> CrossProducts:
+    """Prepare the cross-products of x with itself, or with z."""
+    if z is not None or isinstance(x, np.ndarray):
+        return CrossProducts(x, x if z is None else z, None)
+    entries = int(np.sum(np.diff(x.indptr).astype(np.int64) ** 2))
+    return CrossProducts(x, x, _pairs_of(x) if entries <= _MOST_PAIRS else None)
+
+
+def _pairs_of(x: sparse.csr_array) -> _Pairs:
+    """Return the products of every two entries of a row, row by row.
+
+    How many each row has (one number when all have as many), where each goes in x'x, and its value
+    (None when all are one).
+    """
+    m, p = x.shape
+    columns = x.indices.astype(np.intp)
+    ones = bool(np.all(x.data == 1.0))
+    count = np.diff(x.indptr).astype(np.int64)
+    if m and count.min() == count.max():
+        j = int(count[0])
+        table = columns.reshape(m, j)
+        key = (table[:, :, None] * p + table[:, None, :]).ravel()
+        data = x.data.reshape(m, j)
+        value = None if ones else (data[:, :, None] * data[:, None, :]).ravel()
+        return j * j, key, value
+    first = np.repeat(np.arange(x.nnz), np.repeat(count, count))
+    row = np.repeat(np.arange(m), count**2)
+    begin = np.concatenate([[0], np.cumsum(count**2)])[:-1]
+    second = x.indptr[row] + (np.arange(first.size) - begin[row]) % count[row]
+    value = None if ones else x.data[first] * x.data[second]
+    return count**2, columns[first] * p + columns[second], value
+
+
+def column_pairs(x: sparse.csr_array) -> sparse.csr_array:
+    """Return products of every two columns of x, shape (p * p, m).
+
+    Its product with many weight vectors gives their cross-products, all at once.
+    """
+    m, p = x.shape
+    each, key, value = _pairs_of(x)
+    row = np.repeat(np.arange(m), each)
+    entries = np.ones(key.size) if value is None else value
+    return sparse.csr_array((entries, (key, row)), shape=(p * p, m))
 
 
 def solve_scaled(H: Floats, r: Floats, *, symmetric: bool) -> Floats:
@@ -79,13 +164,15 @@ class _Repeat:
 
 
 def independent_columns(
-    x: Matrix, d: Floats, totals: Floats, candidates: Ints, names: Sequence[str]
+    x: Matrix, gram: Floats, d: Floats, totals: Floats, candidates: Ints, names: Sequence[str]
 ) -> tuple[Ints, tuple[str, ...]]:
     """Return the columns to calibrate on, and a note on those that follow from them.
 
     Parameters
     ----------
     x : Matrix of shape (m, p)
+    gram : ndarray of shape (p, p)
+        ``x' diag(d) x``.
     d : ndarray of shape (m,)
     totals : ndarray of shape (p,)
     candidates : ndarray of int
@@ -99,33 +186,36 @@ def independent_columns(
     """
     if candidates.size == 0:
         return candidates, ()
-    H = gram(x, d)[np.ix_(candidates, candidates)]
+    H = gram[np.ix_(candidates, candidates)]
     size = np.sqrt(np.diag(H))
     S = H / np.outer(size, size)
     suspects = _suspects(S)
+    while suspects.size:
+        kept = np.setdiff1d(np.arange(candidates.size), suspects)
+        basis = linalg.cho_factor(S[np.ix_(kept, kept)], lower=True, check_finite=False)
+        C = linalg.cho_solve(basis, S[np.ix_(kept, suspects)], check_finite=False)
+        C *= size[suspects] / size[kept][:, None]
+        apart_from = np.zeros((x.shape[1], suspects.size))
+        apart_from[candidates[suspects], np.arange(suspects.size)] = 1.0
+        apart_from[candidates[kept]] = -C
+        rest = x @ apart_from
+        distance = np.sqrt(d @ rest**2)
+        apart = np.flatnonzero(distance > _COLLINEAR * size[suspects] * candidates.size)
+        if apart.size == 0:
+            break
+        # One at a time: a column that comes back may explain the next.
+        suspects = np.delete(suspects, apart[0])
     if suspects.size == 0:
         return candidates, ()
-    kept = np.setdiff1d(np.arange(len(candidates)), suspects)
-    repeats: list[_Repeat] = []
-    for j in suspects:
-        coefficients = np.asarray(linalg.lstsq(S[np.ix_(kept, kept)], S[kept, j])[0])
-        coefficients *= size[j] / size[kept]
-        rest = _column(x, candidates[j]) - x[:, candidates[kept]] @ coefficients
-        if float(np.sqrt(np.sum(d * rest**2))) > _COLLINEAR * size[j] * len(candidates):
-            kept = np.sort(np.append(kept, j))
-            continue
-        mattering = np.abs(coefficients) * size[kept] > 1e-6 * size[j]
-        partners = candidates[kept[mattering]]
-        implied = float(coefficients[mattering] @ totals[partners])
-        repeats.append(_Repeat(int(candidates[j]), partners, implied))
+    mattering = np.abs(C) * size[kept][:, None] > 1e-6 * size[suspects]
+    repeats = [
+        _Repeat(j, candidates[kept[on]], float(c[on] @ totals[candidates[kept[on]]]))
+        for j, c, on in zip(candidates[suspects].tolist(), C.T, mattering.T, strict=True)
+    ]
     _require_agreement(repeats, totals, names)
     left_out = ", ".join(names[r.column] for r in repeats[:6]) + (", ..." * (len(repeats) > 6))
     note = f"{len(repeats)} constraint(s) follow from the others and were left out: {left_out}"
-    return candidates[kept], (note,) if repeats else ()
-
-
-def _column(x: Matrix, j: int) -> Floats:
-    return dense(x[:, [j]]).ravel()
+    return candidates[kept], (note,)
 
 
 def _suspects(S: Floats) -> Ints:

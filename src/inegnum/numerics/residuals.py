@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from inegnum.numerics.normal_equations import Matrix, gram
+from inegnum.numerics.normal_equations import Matrix, cross_products
 
 __all__ = ["Projection", "project"]
 
@@ -55,7 +55,7 @@ def project(x: Matrix, v: Floats, ridge: Floats, z: Matrix | None = None) -> Pro
     z : Matrix of shape (m, p), optional
         Instruments.
     """
-    H = gram(x, v) if z is None else gram(z, v, x)
+    H = cross_products(x)(v) if z is None else cross_products(z, x)(v)
     H[np.diag_indices_from(H)] += ridge
     size = np.sqrt(np.abs(np.diag(H)))
     size = np.where(size > 0, size, 1.0)

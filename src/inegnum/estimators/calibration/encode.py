@@ -23,6 +23,8 @@ Columns = pd.DataFrame | Mapping[str, npt.ArrayLike]
 
 # Integers within this range are coded through a table rather than a hash.
 _TABLE: Final = 1 << 20
+# Values looked at together: they stay in a core's own cache.
+_TILE: Final = 32_768
 
 
 def as_columns(data: Columns) -> int:
@@ -47,8 +49,8 @@ def as_columns(data: Columns) -> int:
 
 def column(data: Columns, name: str) -> pd.Series | npt.NDArray[Any]:
     """Return one column, or say which was meant."""
-    names = [str(c) for c in (data.columns if isinstance(data, pd.DataFrame) else data)]
-    if name not in names:
+    if name not in data:
+        names = [str(c) for c in (data.columns if isinstance(data, pd.DataFrame) else data)]
         raise InputError("there is no such column", where=name, hint=nearest(name, names))
     found = data[name]
     if isinstance(found, pd.DataFrame):
@@ -85,8 +87,10 @@ def weights_of(data: Columns, weights: str | npt.ArrayLike | None, n: int) -> Fl
         raise InputError("initial weights are not numbers", where=where) from None
     if d.shape != (n,):
         raise InputError("weights and data differ in length", where=where, got=d.shape, expected=n)
-    # One pass settles the common case: a sum is finite only if every term is.
-    if not np.isfinite(d.sum()) or d.min() < 0:
+    # A tile's sum is finite only if every term is: the common case takes one reading of memory.
+    tiles = [d[at : at + _TILE] for at in range(0, n, _TILE)]
+    sums = [(float(tile.sum()), float(tile.min())) for tile in tiles]
+    if not all(np.isfinite(total) and low >= 0 for total, low in sums):
         bad = np.flatnonzero(~(np.isfinite(d) & (d >= 0)))
         raise InputError(
             "initial weights must be finite and not negative",
@@ -94,7 +98,7 @@ def weights_of(data: Columns, weights: str | npt.ArrayLike | None, n: int) -> Fl
             got=f"{d[bad[:5]].tolist()}, {bad.size} such rows",
             hint="find out where they come from; a unit to leave out has weight 0",
         )
-    if not d.any():
+    if not any(total > 0 for total, _ in sums):
         raise InputError("all initial weights are zero", where=where)
     return d
 
@@ -122,11 +126,18 @@ def encode(data: Columns, name: str, levels: Sequence[object]) -> Codes:
         return _relabel(codes, list(values.cat.categories), levels, name)
     array = np.asarray(values) if not isinstance(values, pd.Series) else values.to_numpy()
     if array.dtype.kind in "iu" and array.size:
-        low, high = int(array.min()), int(array.max())
+        low, high = _range(array)
         if high - low < _TABLE:
             return _from_integers(array, low, high, levels, name)
     codes, uniques = pd.factorize(values)
     return _relabel(np.asarray(codes), list(uniques), levels, name)
+
+
+def _range(array: npt.NDArray[Any]) -> tuple[int, int]:
+    """Return the smallest and largest value, tile by tile: one reading of memory, not two."""
+    tiles = [array[at : at + _TILE] for at in range(0, array.size, _TILE)]
+    bounds = [(tile.min(), tile.max()) for tile in tiles]
+    return int(min(low for low, _ in bounds)), int(max(high for _, high in bounds))
 
 
 def _from_integers(

@@ -26,8 +26,8 @@ __all__ = ["Household", "System", "build_system"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 
-# A table of at most this many numbers is worked on dense: faster than sparse and small enough.
-_DENSE: Final = 2_000_000
+# Share of filled entries above which auxiliary variables are worked on dense.
+_SPARSE: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,16 +154,17 @@ def build_system(
         order = list(variables)
         cells = collapse([codes[v] for v in order], [len(variables[v]) for v in order], d)
         at = dict(zip(order, cells.codes, strict=True))
-        x = _stack([_block(m, at, variables, None) for m in margins], cells.d.size)
+        x = _side_by_side([_block(m, at, variables, None) for m in margins], cells.d.size)
         return System(x, cells.d, None, totals, ridge, names, owner, cells, None)
     values = {m.value: numeric(data, m.value) for m in margins if m.value is not None}
     blocks = [
         _block(m, codes, variables, None if m.value is None else values[m.value]) for m in margins
     ]
     if household is None:
-        x = _stack(blocks, d.size)
+        x = _side_by_side(blocks, d.size)
         return System(x, d, q, totals, ridge, names, owner, None, None)
-    return _by_household(data, household, blocks, margins, d, q, totals, ridge, names, owner)
+    matrices = [block.matrix() for block in blocks]
+    return _by_household(data, household, matrices, margins, d, q, totals, ridge, names, owner)
 
 
 def _levels(margins: Sequence[Margin]) -> dict[str, list[object]]:
@@ -176,31 +177,57 @@ def _levels(margins: Sequence[Margin]) -> dict[str, list[object]]:
     return {variable: list(levels) for variable, levels in found.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """The columns of one margin: one entry a row at most.
+
+    Attributes
+    ----------
+    level : ndarray of shape (m,) or None
+        Column of each row; None for the plain total of a numeric variable.
+    values : ndarray of shape (m,) or None
+        Value of each row; None for counts.
+    width : int
+        Number of columns.
+    """
+
+    level: Ints | None
+    values: Floats | None
+    width: int
+
+    def matrix(self) -> Matrix:
+        """Return the columns, shape (m, width)."""
+        if self.level is None:
+            assert self.values is not None
+            return self.values[:, None]
+        m = self.level.size
+        entries = np.ones(m) if self.values is None else self.values
+        return sparse.csr_array((entries, self.level, np.arange(m + 1)), shape=(m, self.width))
+
+
 def _block(
     margin: Margin,
     codes: Mapping[str, npt.NDArray[np.integer[Any]]],
     variables: dict[str, list[object]],
     values: Floats | None,
-) -> Matrix:
+) -> _Block:
     """Return the columns of one margin, one row a unit or cell."""
     if not margin.variables:
-        assert values is not None
-        return values[:, None]
-    place = {v: {x: i for i, x in enumerate(levels)} for v, levels in variables.items()}
+        return _Block(None, values, 1)
+    place = {v: {x: i for i, x in enumerate(variables[v])} for v in margin.variables}
     shape = [len(variables[v]) for v in margin.variables]
     table = np.full(int(np.prod(shape)), -1, dtype=np.intp)
-    for j, level in enumerate(margin.by_level):
-        at = tuple(place[v][x] for v, x in zip(margin.variables, level, strict=True))
-        table[int(np.ravel_multi_index(at, shape))] = j
+    at = np.zeros(len(margin.by_level), dtype=np.intp)
+    for i, v in enumerate(margin.variables):
+        at = at * shape[i] + np.array([place[v][level[i]] for level in margin.by_level])
+    table[at] = np.arange(at.size)
     flat = np.asarray(codes[margin.variables[0]], dtype=np.intp)
     for v, size in zip(margin.variables[1:], shape[1:], strict=True):
         flat = flat * size + codes[v]
-    at_level = table[flat]
-    if at_level.size and at_level.min() < 0:
-        _refuse_unlisted(margin, flat[at_level < 0], shape, variables)
-    m = flat.size
-    ones = np.ones(m) if values is None else values
-    return sparse.csr_array((ones, at_level, np.arange(m + 1)), shape=(m, len(margin.by_level)))
+    level = table[flat]
+    if level.size and level.min() < 0:
+        _refuse_unlisted(margin, flat[level < 0], shape, variables)
+    return _Block(level, values, at.size)
 
 
 def _refuse_unlisted(
@@ -219,12 +246,31 @@ def _refuse_unlisted(
     )
 
 
+def _side_by_side(blocks: Sequence[_Block], m: int) -> Matrix:
+    """Return the columns of all margins: sparse when categories leave most of them empty."""
+    if any(block.level is None for block in blocks):
+        return _stack([block.matrix() for block in blocks], m)
+    j, p = len(blocks), sum(block.width for block in blocks)
+    if j > _SPARSE * p:
+        return np.hstack([dense(block.matrix()) for block in blocks])
+    columns = np.empty((m, j), dtype=np.int32 if m * j < 2**31 else np.int64)
+    entries = np.ones((m, j))
+    offset = 0
+    for i, block in enumerate(blocks):
+        assert block.level is not None
+        columns[:, i] = block.level + offset
+        offset += block.width
+        if block.values is not None:
+            entries[:, i] = block.values
+    start = np.arange(0, m * j + 1, j, dtype=columns.dtype)
+    return sparse.csr_array((entries.ravel(), columns.ravel(), start), shape=(m, p))
+
+
 def _stack(blocks: Sequence[Matrix], m: int) -> Matrix:
     p = sum(block.shape[1] for block in blocks)
-    if m * p <= _DENSE:
+    filled = sum(m * block.shape[1] if isinstance(block, np.ndarray) else m for block in blocks)
+    if filled > _SPARSE * m * p:
         return np.hstack([dense(b) for b in blocks])
-    if all(isinstance(b, np.ndarray) for b in blocks):
-        return np.hstack(blocks)
     return sparse.csr_array(sparse.hstack([sparse.csr_array(b) for b in blocks], format="csr"))
 
 
@@ -236,7 +282,10 @@ def _ridge(margins: Sequence[Margin], totals: Floats, d: Floats) -> Floats:
     mean weight. A cost c gives ``X^2 / (c sum d)``: a relative miss weighs c times as much as
     moving every weight by the same proportion.
     """
-    mass, mean = float(d.sum()), float((d * d).sum() / d.sum())
+    if not any(margin.soft for margin in margins):
+        return np.zeros(totals.size)
+    mass = float(d.sum())
+    mean = float(d @ d) / mass
     out = []
     for margin in margins:
         size = np.array(list(margin.by_level.values()))
@@ -248,7 +297,7 @@ def _ridge(margins: Sequence[Margin], totals: Floats, d: Floats) -> Floats:
         if np.isfinite(margin.cost):
             soft += np.maximum(np.abs(size), 1.0) ** 2 / (margin.cost * mass)
         out.append(soft)
-    return np.concatenate(out) if out else totals * 0.0
+    return np.concatenate(out)
 
 
 def _by_household(
