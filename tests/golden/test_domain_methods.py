@@ -11,11 +11,7 @@ from inegnum.estimators import direct
 from inegnum.estimators.calibration import calibrate, rake
 from inegnum.estimators.calibration.trim import trim, trim_weights
 from inegnum.estimators.design import survey_design
-from inegnum.estimators.domain import (
-    expansion,
-    poststratified_synthetic,
-    sample_size_dependent,
-)
+from inegnum.estimators.expansion import expansion
 from inegnum.estimators.inequality import (
     gini,
     poverty_gap,
@@ -49,16 +45,11 @@ def incomes() -> pd.DataFrame:
     return data("sae_incomedata")
 
 
-@pytest.fixture(scope="module")
-def sizes() -> pd.Series:
-    return data("sae_sizeprov").set_index("provlab")["Nd"]
-
-
 @pytest.mark.parametrize(
     ("name", "weights", "known"),
     [("direct_ht", "weight", True), ("direct_srswor", None, True), ("direct_srswr", None, False)],
 )
-def test_direct_by_province(incomes, sizes, name, weights, known):
+def test_direct_by_province(incomes, name, weights, known):
     by = "prov" if name == "direct_ht" else "provlab"
     N = data("sae_sizeprov").set_index(by)["Nd"] if known else None
     got = expansion(incomes, "income", by, weights=weights, sizes=N).set_index(by)
@@ -77,24 +68,6 @@ def test_poverty_by_province(incomes, name):
     expected = golden(SAE, name)
     np.testing.assert_allclose(got["est"], expected["Direct"], rtol=EXACT)
     np.testing.assert_allclose(got["se"], expected["SD"], rtol=EXACT)
-
-
-def test_synthetic_and_sample_size_dependent(incomes, sizes):
-    counts = data("sae_sizeprovedu").set_index("provlab").iloc[:, 1:]
-    counts.columns = [0, 1, 2, 3]
-    synthetic = poststratified_synthetic(incomes, "income", "educ", counts, weights="weight")
-    expected = golden(SAE, "pssynt", "Domain").iloc[:, 0]
-    np.testing.assert_allclose(synthetic, expected.reindex(synthetic.index), rtol=EXACT)
-    own = expansion(incomes, "income", "provlab", weights="weight", sizes=sizes)
-    got = sample_size_dependent(
-        own.set_index("provlab")["est"],
-        synthetic,
-        incomes.groupby("provlab")["weight"].sum(),
-        sizes,
-    )
-    expected = golden(SAE, "ssd", "Domain").reindex(got.index)
-    np.testing.assert_allclose(got["est"], expected["ssd"], rtol=EXACT)
-    np.testing.assert_allclose(got["phi"], expected["CompWeight"], rtol=EXACT)
 
 
 def test_laeken_indicators():

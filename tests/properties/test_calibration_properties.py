@@ -18,7 +18,15 @@ from inegnum.estimators.calibration import (
     tightest_bounds,
 )
 
-DISTANCES = ["linear", "raking", Sinh(0.7), Logit(0.2, 4.0), Truncated(0.2, 4.0)]
+DISTANCES = [
+    "linear",
+    "raking",
+    "likelihood",
+    "neyman",
+    Sinh(0.7),
+    Logit(0.2, 4.0),
+    Truncated(0.2, 4.0),
+]
 # Margins are met to 1e-10; what is derived from weights loses a few digits to conditioning.
 SAME = 1e-7
 

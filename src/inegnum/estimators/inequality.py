@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inegnum.errors import InputError
+from inegnum.numerics import indicators
 from inegnum.numerics.quantiles import weighted_quantile
 
 __all__ = ["gini", "poverty_gap", "poverty_rate", "poverty_threshold", "quintile_share_ratio"]
@@ -40,10 +41,7 @@ def gini(y: npt.ArrayLike, w: npt.ArrayLike) -> float:
     """
     y, w = _checked(y, w)
     order = np.argsort(y, kind="stable")
-    y, w = y[order], w[order]
-    below = np.cumsum(w)
-    numerator = 2 * np.sum(w * y * below) - np.sum(w**2 * y)
-    return float(numerator / (below[-1] * np.sum(w * y)) - 1)
+    return float(indicators.gini(y[order], w[order]))
 
 
 def poverty_threshold(y: npt.ArrayLike, w: npt.ArrayLike, *, share: float = 0.6) -> float:

@@ -11,8 +11,7 @@ Limits
 References
 ----------
     Deville & Särndal (1992) doi:10.1080/01621459.1992.10475217. Penalised: Rao & Singh (1997),
-    Beaumont & Bocci (2008) doi:10.1111/j.1541-0420.2008.01014.x. Instruments: Deville (2000),
-    Kott (2006).
+    Beaumont & Bocci (2008, Metron 66, 5-20). Instruments: Deville (2000), Kott (2006).
 R
     ``survey::grake``, ``sampling::calib``, ``sampling::gencalib``, ``icarus::calibration``.
 
@@ -278,7 +277,8 @@ def _search(dual: _Dual, here: _Point, move: Floats, size: Floats) -> _Point | N
     before = float(np.linalg.norm(here.residual / size))
     length = 1.0
     for _ in range(_MAX_HALVINGS):
-        there = dual.at(here.lam + length * move)
+        with np.errstate(invalid="ignore", over="ignore"):
+            there = dual.at(here.lam + length * move)
         norm = float(np.linalg.norm(there.residual / size))
         climbing = dual.z is None and float(there.residual @ move) >= 0
         if np.isfinite(norm) and (norm <= before * (1 - 1e-4 * length) or climbing):

@@ -5,8 +5,11 @@ A distance is two functions and a name. Calibration minimises ``sum d_k G(w_k / 
 Newton's method needs only F (`ratio`) and its derivative (`slope`), so that is all a variant holds.
 
 References: Deville & Särndal (1992) doi:10.1080/01621459.1992.10475217, cases 1, 2, 6 and 7;
-hyperbolic sine: Roy & Vanheuverzwyn (2001). R: ``survey::cal.linear``, ``cal.raking``,
-``cal.logit``, ``cal.sinh``; ``sampling::calib``.
+hyperbolic sine: Roy & Vanheuverzwyn (2001). The same problem on the cells of a table is its
+updating by iterative fitting (raking), likelihood, least squares (linear) and minimum chi-square
+(neyman): Little & Wu (1991, JASA 86, 87-95).
+R: ``survey::cal.linear``, ``cal.raking``, ``cal.logit``, ``cal.sinh``; ``sampling::calib``;
+``mipfp::ObtainModelEstimates``.
 """
 
 from __future__ import annotations
@@ -20,7 +23,17 @@ from scipy.special import expit
 
 from inegnum.errors import InputError
 
-__all__ = ["Distance", "Linear", "Logit", "Raking", "Sinh", "Truncated", "bounds_of", "slice_of"]
+__all__ = [
+    "Distance",
+    "Likelihood",
+    "Linear",
+    "Logit",
+    "Neyman",
+    "Raking",
+    "Sinh",
+    "Truncated",
+    "bounds_of",
+]
 
 Floats = npt.NDArray[np.float64]
 Bound = float | Floats
@@ -84,6 +97,37 @@ class Sinh:
         """Return F'(u), given g = F(u)."""
         ds = 2 / np.sqrt(1 + (2 * self.alpha * u) ** 2)
         return np.asarray(ds / (1 + 1 / g**2))
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """Minus log g, F(u) = 1/(1 - u): empirical (pseudo-)likelihood; positive weights."""
+
+    name = "likelihood"
+
+    def ratio(self, u: Floats) -> Floats:
+        """Return g = F(u); infinite where u is 1 or more, which no solution reaches."""
+        return np.asarray(np.divide(1.0, 1.0 - u, out=np.full(np.shape(u), np.inf), where=u < 1))
+
+    def slope(self, u: Floats, g: Floats) -> Floats:  # noqa: ARG002
+        """Return F'(u), given g = F(u)."""
+        return np.asarray(g**2)
+
+
+@dataclass(frozen=True, slots=True)
+class Neyman:
+    """Modified chi-square, ``(1 - g)^2 / g``: F(u) = (1 - 2u)^(-1/2); positive weights."""
+
+    name = "neyman"
+
+    def ratio(self, u: Floats) -> Floats:
+        """Return g = F(u); infinite where u is 1/2 or more, which no solution reaches."""
+        root = np.sqrt(np.maximum(1.0 - 2.0 * u, 0.0))
+        return np.asarray(np.divide(1.0, root, out=np.full(np.shape(u), np.inf), where=root > 0))
+
+    def slope(self, u: Floats, g: Floats) -> Floats:  # noqa: ARG002
+        """Return F'(u), given g = F(u)."""
+        return np.asarray(g**3)
 
 
 def _check(lower: Bound, upper: Bound, name: str, *, strict: bool) -> None:
@@ -170,7 +214,7 @@ class Truncated:
         return np.asarray(((1.0 + u > self.lower) & (1.0 + u < self.upper)).astype(np.float64))
 
 
-Distance = Linear | Raking | Logit | Truncated | Sinh
+Distance = Linear | Raking | Logit | Truncated | Sinh | Likelihood | Neyman
 
 
 def bounds_of(distance: Distance) -> tuple[Bound, Bound]:
@@ -186,17 +230,7 @@ def bounds_of(distance: Distance) -> tuple[Bound, Bound]:
     match distance:
         case Linear():
             return -np.inf, np.inf
-        case Raking() | Sinh():
+        case Raking() | Sinh() | Likelihood() | Neyman():
             return 0.0, np.inf
         case Logit(lower, upper) | Truncated(lower, upper):
             return lower, upper
-
-
-def slice_of(distance: Distance, rows: npt.NDArray[np.intp]) -> Distance:
-    """Return the distance of some units: per-unit bounds follow their units."""
-    if not isinstance(distance, Logit | Truncated):
-        return distance
-    low, up = (np.asarray(b, dtype=float) for b in (distance.lower, distance.upper))
-    if low.ndim == 0 and up.ndim == 0:
-        return distance
-    return type(distance)(low[rows] if low.ndim else float(low), up[rows] if up.ndim else float(up))

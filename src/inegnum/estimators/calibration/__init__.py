@@ -11,16 +11,28 @@ from inegnum.estimators.calibration.diagnostics import Diagnostics
 from inegnum.estimators.calibration.margins import Margin, as_margins, proportions, read_calmar
 from inegnum.estimators.calibration.result import Calibration
 from inegnum.estimators.calibration.system import Household
-from inegnum.numerics.distances import Distance, Linear, Logit, Raking, Sinh, Truncated
+from inegnum.estimators.calibration.trim import trim, trim_weights
+from inegnum.numerics.distances import (
+    Distance,
+    Likelihood,
+    Linear,
+    Logit,
+    Neyman,
+    Raking,
+    Sinh,
+    Truncated,
+)
 
 __all__ = [
     "Calibration",
     "Diagnostics",
     "Distance",
     "Household",
+    "Likelihood",
     "Linear",
     "Logit",
     "Margin",
+    "Neyman",
     "Raking",
     "Sinh",
     "Truncated",
@@ -32,4 +44,6 @@ __all__ = [
     "rake",
     "read_calmar",
     "tightest_bounds",
+    "trim",
+    "trim_weights",
 ]

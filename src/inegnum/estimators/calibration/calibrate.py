@@ -27,7 +27,16 @@ from inegnum.estimators.calibration.margins import Margin, Margins, as_margins
 from inegnum.estimators.calibration.result import Calibration
 from inegnum.estimators.calibration.system import Household, System, build_system
 from inegnum.numerics.calibration import solve
-from inegnum.numerics.distances import Distance, Linear, Logit, Raking, Sinh, Truncated
+from inegnum.numerics.distances import (
+    Distance,
+    Likelihood,
+    Linear,
+    Logit,
+    Neyman,
+    Raking,
+    Sinh,
+    Truncated,
+)
 from inegnum.numerics.feasibility import tightest_bounds as narrowest
 
 __all__ = [
@@ -41,7 +50,13 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 Weights = str | npt.ArrayLike | None
 
-_BY_NAME: Final[dict[str, Distance]] = {"linear": Linear(), "raking": Raking(), "sinh": Sinh()}
+_BY_NAME: Final[dict[str, Distance]] = {
+    "linear": Linear(),
+    "raking": Raking(),
+    "sinh": Sinh(),
+    "likelihood": Likelihood(),
+    "neyman": Neyman(),
+}
 
 
 def calibrate(
@@ -64,7 +79,7 @@ def calibrate(
         Totals to reproduce; see `Margin`, and `proportions` for shares.
     weights : str or array of shape (n,), optional
         Initial weights; equal ones that add up to the population when omitted.
-    distance : {"raking", "linear", "sinh"} or Distance
+    distance : {"raking", "linear", "sinh", "likelihood", "neyman"} or Distance
         Also ``Logit(lower, upper)`` and ``Truncated(lower, upper)``, whose bounds on g may be
         given unit by unit.
     q : str or array of shape (n,), optional
