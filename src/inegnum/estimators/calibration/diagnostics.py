@@ -39,7 +39,7 @@ class Diagnostics:
     margins : DataFrame
         One row a total (see `Calibration.table`).
     by_margin : DataFrame
-        One row a margin: ``margin, largest_gap_before, largest_miss, share``; the first row is the
+        One row a margin: ``margin, largest_gap, largest_miss, share``; the first row is the
         margin that costs most.
     negative : int
         Units with a negative weight.
@@ -65,7 +65,7 @@ class Diagnostics:
             f" {self.deff_initial:.3f} before)",
             f"g: {q[0.0]:.3f} to {q[1.0]:.3f}, half of them within {q[0.25]:.3f} and {q[0.75]:.3f}",
             f"costliest margin: {worst['margin']} ({worst['share']:.0%} of the distance, largest"
-            f" gap before {worst['largest_gap_before']:.1%})",
+            f" gap before {worst['largest_gap']:.1%})",
             f"largest miss: {self.margins['miss'].max():.1e}",
         ]
         if self.negative:
@@ -107,9 +107,7 @@ def diagnose(weights: Floats, initial: Floats, g: Floats, margins: pd.DataFrame)
     gaps = margins.assign(gap=(margins["before"] - margins["total"]).abs() / scale)
     by_margin = (
         gaps.groupby("margin", sort=False)
-        .agg(
-            largest_gap_before=("gap", "max"), largest_miss=("miss", "max"), share=("share", "sum")
-        )
+        .agg(largest_gap=("gap", "max"), largest_miss=("miss", "max"), share=("share", "sum"))
         .reset_index()
         .sort_values("share", ascending=False, ignore_index=True)
     )

@@ -80,28 +80,40 @@ class Calibration:
         return self.system.expand(self.solution.g, np.ones(self.weights.size))
 
     def table(self) -> pd.DataFrame:
-        """Return one row a total: asked, before and after, relative miss, and price.
+        """Return one row a total: asked, before and after, misses, and price.
 
-        Columns ``margin, level, total, before, after, miss, lam, share``. `lam` is the dual
-        point; `share` is the part of the distance between weights that this total accounts for
-        (they add up to one): where it is large the sample is far from the population.
+        Columns ``margin, level, total, before, after, gap, miss, share``. `gap` is how far the
+        initial weights were from the total, relatively, once scaled to the population; `miss` how
+        far the calibrated ones are. `share` is the part of the chi-square distance between scaled
+        and calibrated weights that this total accounts for, other margins being equal (they add up
+        to one): where it is large the sample is unlike the population.
         """
-        s, sol = self.system, self.solution
+        s, achieved = self.system, self.solution.achieved
         before = np.asarray(s.x.T @ s.d)
-        push = sol.lam * (sol.achieved - before)
+        start = before * self._scale(before)
+        push = (self.projection.inverse @ (achieved - start)) * (achieved - start)
         total = push.sum()
+        size = np.where(s.totals != 0, np.abs(s.totals), 1.0)
         return pd.DataFrame(
             {
                 "margin": [self.margins[i].name for i in s.margin],
                 "level": [", ".join(map(str, level)) for m in self.margins for level in m.by_level],
                 "total": s.totals,
                 "before": before,
-                "after": sol.achieved,
-                "miss": sol.error,
-                "lam": sol.lam,
+                "after": achieved,
+                "gap": (start - s.totals) / size,
+                "miss": self.solution.error,
                 "share": push / total if total > 0 else np.zeros(push.size),
             }
         )
+
+    def _scale(self, before: Floats) -> float:
+        """Return what brings the initial weights to the size of the population, if counted."""
+        for i, margin in enumerate(self.margins):
+            if margin.value is None and margin.per == "unit":
+                mass = float(before[self.system.margin == i].sum())
+                return margin.sum() / mass if mass > 0 else 1.0
+        return 1.0
 
     def diagnostics(self) -> Diagnostics:
         """Return how far weights moved, where, and at what price."""
