@@ -31,6 +31,8 @@ Ints = npt.NDArray[np.intp]
 _BLOCK: Final = 32
 _MAX_STEPS: Final = 60
 _MAX_HALVINGS: Final = 8
+# A step that leaves more than this share of the miss calls for a fresh slope.
+_GAIN: Final = 0.01
 
 
 def solve_batch(
@@ -76,11 +78,12 @@ def solve_batch(
     kept, _ = independent_columns(x, gram, full, totals, exact, names)
     kept = np.sort(np.concatenate([kept, np.flatnonzero(soft > 0)]))
     X = sparse.csr_array(x)[:, kept]
-    block = _Block(X, column_pairs(X), totals[kept], distance, q, soft[kept], tolerance)
+    block = _Block(X, totals[kept], distance, q, soft[kept], tolerance)
+    common = block.inverse_at(full, start[kept])
     out = np.empty(D.shape)
     for at in range(0, D.shape[1], _BLOCK):
         span = slice(at, min(at + _BLOCK, D.shape[1]))
-        out[:, span] = block.solve(np.ascontiguousarray(D[:, span]), start[kept], at)
+        out[:, span] = block.solve(np.ascontiguousarray(D[:, span]), start[kept], common, at)
     return out
 
 
@@ -90,7 +93,6 @@ class _Block:
     def __init__(
         self,
         x: sparse.csr_array,
-        pairs: sparse.csr_array,
         totals: Floats,
         distance: Distance,
         q: Floats | None,
@@ -98,29 +100,39 @@ class _Block:
         tolerance: float,
     ) -> None:
         self.x, self.xt = x, sparse.csr_array(x.T)
-        self.pairs, self.totals, self.distance = pairs, totals[:, None], distance
+        p = totals.size
+        self.upper = np.triu_indices(p)
+        self.pairs = sparse.csr_array(column_pairs(x)[self.upper[0] * p + self.upper[1]])
+        self.totals, self.distance = totals[:, None], distance
         self.q = None if q is None else q[:, None]
         self.ridge, self.tolerance = ridge[:, None], tolerance
         self.size = np.where(totals != 0, np.abs(totals), 1.0)[:, None]
 
-    def solve(self, D: Floats, start: Floats, offset: int) -> Floats:
-        p, R = self.totals.shape[0], D.shape[1]
-        lam = np.repeat(start[:, None], R, axis=1)
+    def inverse_at(self, d: Floats, lam: Floats) -> Floats:
+        """Return the inverse slope of one weight vector, shape (p, p)."""
+        D = d[:, None]
+        u, g, _ = self._at(D, lam[:, None])
+        return self._inverse(D, u, g)[0]
+
+    def solve(self, D: Floats, start: Floats, common: Floats, offset: int) -> Floats:
+        """Return ratios of a block.
+
+        The first step takes the slope of the full sample, the next that of each replicate, which
+        then serves as long as every step gains two digits.
+        """
+        lam = np.repeat(start[:, None], D.shape[1], axis=1)
         u, g, residual = self._at(D, lam)
-        before = np.inf
-        for _ in range(_MAX_STEPS):
+        before, inverse = np.inf, common
+        for step in range(_MAX_STEPS):
             miss = self._miss(residual)
             worst = float(miss.max())
             # Weights are asked for two digits more than margins, as far as rounding lets them.
             if worst <= self.tolerance and (worst <= 0.01 * self.tolerance or worst >= before):
                 return g
+            if step == 1 or (step > 1 and worst > _GAIN * before):
+                inverse = self._inverse(D, u, g)
             before = worst
-            v = D * self.distance.slope(u, g)
-            if self.q is not None:
-                v *= self.q
-            H = np.ascontiguousarray((self.pairs @ v).T).reshape(R, p, p)
-            H[:, np.arange(p), np.arange(p)] += self.ridge.T + 1e-300
-            move = _solved(H, residual)
+            move = np.matmul(inverse, residual.T[:, :, None])[:, :, 0].T
             lam, u, g, residual = self._search(D, lam, move, miss)
         raise self._stopped(residual, offset)
 
@@ -131,13 +143,32 @@ class _Block:
         g = self.distance.ratio(u)
         return u, g, self.totals - self.xt @ (D * g) - self.ridge * lam
 
+    def _inverse(self, D: Floats, u: Floats, g: Floats) -> Floats:
+        """Return the inverse slope of every replicate, shape (R, p, p)."""
+        v = D * self.distance.slope(u, g)
+        if self.q is not None:
+            v *= self.q
+        p, R = self.totals.shape[0], D.shape[1]
+        S = np.empty((R, p, p))
+        half = (self.pairs @ v).T
+        S[:, self.upper[0], self.upper[1]] = half
+        S[:, self.upper[1], self.upper[0]] = half
+        S[:, np.arange(p), np.arange(p)] += self.ridge.T
+        size = np.sqrt(np.maximum(np.diagonal(S, axis1=1, axis2=2), 1e-200))
+        scale = size[:, :, None] * size[:, None, :]
+        S /= scale
+        try:
+            return np.asarray(np.linalg.inv(S) / scale)
+        except np.linalg.LinAlgError:
+            return np.asarray(np.linalg.pinv(S, rcond=1e-10, hermitian=True) / scale)
+
     def _miss(self, residual: Floats) -> Floats:
         return np.asarray(np.max(np.abs(residual) / self.size, axis=0))
 
     def _search(
         self, D: Floats, lam: Floats, move: Floats, miss: Floats
     ) -> tuple[Floats, Floats, Floats, Floats]:
-        """Take full steps, halved for replicates whose residuals would grow and overshoot."""
+        """Take full steps, shortened for replicates whose residuals would grow and overshoot."""
         length = np.ones(lam.shape[1])
         for _ in range(_MAX_HALVINGS):
             trial = lam + length * move
@@ -159,15 +190,3 @@ class _Block:
             expected="every margin met in every replicate",
             hint="merge small categories: a replicate may have left one without units",
         )
-
-
-def _solved(H: Floats, residual: Floats) -> Floats:
-    """Solve the systems of a block, shape (p, R); singular ones by least squares."""
-    size = np.sqrt(np.maximum(np.diagonal(H, axis1=1, axis2=2), 1e-200))
-    S = H / (size[:, :, None] * size[:, None, :])
-    b = residual.T / size
-    try:
-        step = np.linalg.solve(S, b[:, :, None])[:, :, 0]
-    except np.linalg.LinAlgError:
-        step = np.stack([np.linalg.lstsq(s, r, rcond=1e-10)[0] for s, r in zip(S, b, strict=True)])
-    return np.asarray((step / size).T)
