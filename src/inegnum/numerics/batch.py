@@ -112,7 +112,7 @@ class _Block:
         """Return the inverse slope of one weight vector, shape (p, p)."""
         D = d[:, None]
         u, g, _ = self._at(D, lam[:, None])
-        return self._inverse(D, u, g)[0]
+        return np.asarray(self._inverse(D, u, g)[0])
 
     def solve(self, D: Floats, start: Floats, common: Floats, offset: int) -> Floats:
         """Return ratios of a block.
