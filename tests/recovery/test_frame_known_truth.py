@@ -17,12 +17,13 @@ from inegnum.data import catalogue
 from inegnum.data.codebook import profiles
 from inegnum.data.frame_atoms import LOCAL_AGES, LOCAL_SHAPE, age_groups, to_local
 from inegnum.data.frame_communes import _predicted_z
+from inegnum.data.frame_import import imported_margins
 from inegnum.data.frame_predict import draw_occupation, draw_shares, links, predict, shares_of, z_of
 from inegnum.data.frame_strata import department_effect, department_tables, keyed
-from inegnum.data.frame_tiers import MARGIN_COLUMNS, refine_frame
+from inegnum.data.frame_tiers import refine_frame
+from inegnum.data.importers import read_file
 from inegnum.data.margins import CommuneMargins
 from inegnum.numerics.ipf import Margin, axis_margin, ipf
-from inegnum.provenance import Source
 from shared import shared
 
 pytestmark = [pytest.mark.shared, pytest.mark.slow]
@@ -159,48 +160,6 @@ def test_sixties_are_told_apart_from_thirties_by_occupation_and_the_very_old(tru
         assert abs(women_in - census_in) < 0.05, code
 
 
-def _iris_margins(raw: pd.DataFrame) -> pd.DataFrame:
-    """Return sex x age and occupation of each IRIS, as the package reads margins."""
-    rows = []
-    bands = (
-        ("1529", 15, 29),
-        ("3044", 30, 44),
-        ("4559", 45, 59),
-        ("6074", 60, 74),
-        ("75P", 75, 120),
-    )
-    work = {
-        "self_employed": ("CS1", "CS2"),
-        "manager": ("CS3",),
-        "intermediate": ("CS4",),
-        "employee": ("CS5",),
-        "worker": ("CS6",),
-        "retired": ("CS7",),
-        "inactive": ("CS8",),
-    }
-    for geo, row in raw.iterrows():
-        for letter, sex in (("F", "women"), ("H", "men")):
-            rows += [
-                (geo, "sex x age", a, b, sex, "", "", row[f"P13_{letter}{band}"], 2013)
-                for band, a, b in bands
-            ]
-        rows += [
-            (
-                geo,
-                "occupation",
-                15,
-                120,
-                "",
-                "",
-                name,
-                sum(row[f"C13_POP15P_{c}"] for c in codes),
-                2013,
-            )
-            for name, codes in work.items()
-        ]
-    return pd.DataFrame(rows, columns=list(MARGIN_COLUMNS))
-
-
 def test_rouen_by_iris_finds_the_sex_of_occupations_it_was_not_told() -> None:
     """F2: sex x age and occupation are given by IRIS; occupation x sex is hidden and known."""
     path = shared("data", "known_truth", "rp2013_base_ic_evol_struct_pop_seine_maritime_iris.csv")
@@ -209,19 +168,15 @@ def test_rouen_by_iris_finds_the_sex_of_occupations_it_was_not_told() -> None:
     numeric = [c for c in raw.columns if c.startswith(("P13", "C13"))]
     counts = raw[numeric].apply(pd.to_numeric)
     counts = counts[counts["C13_POP15P"] > 500]
-    areas = pd.DataFrame({"geo": counts.index, "commune": "76540"})
-    source = Source(
-        name="rouen",
-        producer="INSEE",
-        title="base-ic 2013",
-        universe="15+",
-        vintage="RP2013",
-        unit="persons",
-        licence="etalab-2.0",
-        sha256="",
-        role="fit",
-    )
-    frame = refine_frame(areas, _iris_margins(counts), (source,), draws=20, seed=4)
+    areas, margins, sources = imported_margins([read_file(path)])
+    # Told less than the file says: occupation without sex.
+    work = margins["margin"] == "occupation x sex"
+    both = margins[work].groupby(["geo", "occupation", "first_age", "last_age", "year"])["persons"]
+    hidden = both.sum().reset_index().assign(margin="occupation", sex="", status="")
+    margins = pd.concat([margins[~work], hidden])
+    areas = areas[areas["geo"].isin(counts.index)].sort_values("geo")
+    counts = counts.loc[areas["geo"]]
+    frame = refine_frame(areas, margins, sources, draws=20, seed=4)
     assert set(frame.areas["tier"]) == {"F2"}
     table = profiles()
     women = (table["sex"] == "women").to_numpy()
