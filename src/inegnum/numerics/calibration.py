@@ -45,6 +45,8 @@ Ints = npt.NDArray[np.intp]
 
 _MAX_STEPS: Final = 100
 _MAX_HALVINGS: Final = 40
+# Margins met this closely leave nothing to polish.
+_ROUNDING: Final = 1e-14
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,9 +241,10 @@ def _newton(dual: _Dual, size: Floats, tolerance: float) -> tuple[_Point, int]:
         if met and not _worst(there.residual, size) < _worst(here.residual, size):
             return here, step - 1
         here = there
-        if met:
+        miss = _worst(here.residual, size)
+        if met or miss <= _ROUNDING:
             return here, step
-        met = _worst(here.residual, size) <= tolerance
+        met = miss <= tolerance
     return here, _MAX_STEPS
 
 
