@@ -64,7 +64,7 @@ def proportion_interval(
     --------
     >>> low, high = proportion_interval([0.5], [0.05], [100], df=99)
     >>> low.round(4), high.round(4)
-    (array([0.4023]), array([0.5977]))
+    (array([0.4021]), array([0.5979]))
     """
     p, se, n = (np.asarray(a, dtype=np.float64) for a in (p, se, n))
     if not 0 < prob < 1:
