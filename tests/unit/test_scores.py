@@ -60,6 +60,25 @@ def test_clustered_share_is_that_of_areas_not_of_clusters() -> None:
     assert found.clusters == 2
 
 
+def test_bootstrap_resamples_whole_clusters() -> None:
+    rng = np.random.default_rng(4)
+    clusters = rng.integers(0, 9, 200).astype(object)
+    hits = (
+        rng.random(200)
+        < np.array([0.2, 0.9, 1.0, 0.5, 0.7, 0.8, 0.3, 0.95, 0.6])[clusters.astype(int)]
+    )
+    picks = np.random.default_rng(11).multinomial(9, np.full(9, 1 / 9), size=300)
+    by_hand = [
+        np.concatenate([np.tile(hits[clusters == c], k) for c, k in enumerate(pick)]).mean()
+        for pick in picks
+    ]
+    found = clustered_share(hits, clusters, seed=11, replicates=300)
+    # Same picks, same areas: rounding only.
+    np.testing.assert_allclose(
+        [found.lower, found.upper], np.quantile(by_hand, [0.025, 0.975]), rtol=1e-12
+    )
+
+
 def test_point_scores_on_a_shrunk_estimate() -> None:
     truth = np.linspace(0.1, 0.5, 21)
     est = 0.3 + 0.5 * (truth - 0.3) + 0.02
