@@ -38,7 +38,8 @@ def world(n: int, m: int, seed: int = 1) -> World:
     """Response, covariates with constant, areas, population means and sizes."""
     rng = np.random.default_rng(seed)
     area = np.concatenate([np.arange(m), rng.integers(0, m, n - m)])
-    X = np.column_stack([np.ones(n), rng.normal(size=(n, 3))])
+    # columns contiguous, as they come out of a data frame
+    X = np.asfortranarray(np.column_stack([np.ones(n), rng.normal(size=(n, 3))]))
     y = X @ [10.0, 1.0, -0.5, 0.3] + 0.8 * rng.normal(size=m)[area] + 2 * rng.normal(size=n)
     Xbar = np.column_stack([np.ones(m), 0.2 * rng.normal(size=(m, 3))])
     return y, X, area, Xbar, np.bincount(area, minlength=m) * 40.0
