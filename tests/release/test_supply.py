@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from inegnum.errors import InputError
+from inegnum.release.cards import concerned
 from inegnum.release.commune import supply_rows
 from inegnum.release.geo import outline
 from inegnum.release.read import Release
 from inegnum.release.report import commune_names
 from inegnum.release.supply import Place, nearest_places, read_places, reference_supply
 from inegnum.release.text import phrases
-from inegnum.release.view import concerned
 from release.synthetic import write_places
 
 AS_OF = date(2024, 6, 1)

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inegnum.release.cards import card, concerned
 from inegnum.release.pages import bubbles, cards_by_family
 from inegnum.release.read import Release
 from inegnum.release.text import phrases
-from inegnum.release.view import area_views, card, concerned, indicator_view, rate_breaks
+from inegnum.release.view import area_views, indicator_view, rate_breaks
 
 FR = phrases("fr")
 

@@ -16,18 +16,13 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
+from inegnum.release.cards import CardView, card_of, concerned, people_sentence
 from inegnum.release.compare import LocalDraws, difference
 from inegnum.release.geo import Shape
 from inegnum.release.profile import HIGHLIGHTS, Profile, similar
 from inegnum.release.read import Release
 from inegnum.release.supply import Supply, nearest_places
 from inegnum.release.text import Phrases
-from inegnum.release.view import (
-    CardView,
-    card_of,
-    concerned,
-    people_sentence,
-)
 
 __all__ = ["Action", "PlaceLine", "Sheet", "Sheets", "actions", "supply_rows"]
 

@@ -8,10 +8,11 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from inegnum.errors import MissingDependencyError
+from inegnum.release.cards import CardView, card
 from inegnum.release.geo import circle_radius
 from inegnum.release.read import Release
 from inegnum.release.text import Phrases
-from inegnum.release.view import FAMILIES, AreaView, CardView, card
+from inegnum.release.view import FAMILIES, AreaView
 
 if TYPE_CHECKING:
     import jinja2

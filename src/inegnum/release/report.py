@@ -14,20 +14,13 @@ from typing import Any
 import pandas as pd
 
 from inegnum.errors import InputError
+from inegnum.release.cards import CardView, card, nation_rate
 from inegnum.release.charts import Band, dots, stairs
 from inegnum.release.geo import outline
 from inegnum.release.pages import asset, bubbles, cards_by_family, environment, lead_counts
 from inegnum.release.read import Release, read_release
 from inegnum.release.text import Phrases, phrases
-from inegnum.release.view import (
-    CardView,
-    IndicatorView,
-    ReferenceView,
-    card,
-    indicator_view,
-    nation_rate,
-    reference_views,
-)
+from inegnum.release.view import IndicatorView, ReferenceView, indicator_view, reference_views
 
 __all__ = ["Block", "block", "build_report", "commune_names", "verdict_rows"]
 

@@ -1,0 +1,62 @@
+"""Documentation of inegnum, built by ``sphinx-build -W docs site/docs``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "src"))
+sys.path.insert(0, str(HERE))
+
+from dictionary import write_dictionary  # noqa: E402
+from sphinx.application import Sphinx  # noqa: E402
+
+import inegnum  # noqa: E402
+
+project = "inegnum"
+author = "the inegnum project"
+version = release = inegnum.__version__
+language = "en"
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.mathjax",
+]
+myst_enable_extensions = ["dollarmath", "deflist"]
+myst_heading_anchors = 3
+# Single letters name arrays here, as in the papers: a bare `p` is no link.
+suppress_warnings = ["ref.python", "toc.not_included"]
+autosummary_generate = True
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+napoleon_use_ivar = True
+templates_path = ["templates"]
+exclude_patterns = ["build", "site"]
+html_theme = "furo"
+html_title = f"inegnum {version}"
+html_show_sphinx = False
+
+
+
+def keep_layout(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    """Show what follows a module's first line as it is written: formulas stand in columns there."""
+    if what == "module" and lines:
+        rest = lines[1:]
+        lines[:] = [lines[0].replace("*", "\\*").replace("|", "\\|").replace("_", "\\_"), ""]
+        if any(line.strip() for line in rest):
+            lines += ["::", "", *[f"   {line}" for line in rest], ""]
+
+
+def setup(app: Sphinx) -> None:
+    """Install the hook."""
+    app.connect("autodoc-process-docstring", keep_layout)
+
+
+write_dictionary(HERE / "reference" / "dictionary.md")
