@@ -42,11 +42,13 @@ html_title = f"inegnum {version}"
 html_show_sphinx = False
 
 
+def keep_layout(*told: object) -> None:
+    """Show what follows a module's first line as it is written: formulas stand in columns there.
 
-def keep_layout(
-    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
-) -> None:
-    """Show what follows a module's first line as it is written: formulas stand in columns there."""
+    Sphinx calls with the application, what is documented, its name, the object, options, lines.
+    """
+    what, lines = told[1], told[5]
+    assert isinstance(lines, list)
     if what == "module" and lines:
         rest = lines[1:]
         lines[:] = [lines[0].replace("*", "\\*").replace("|", "\\|").replace("_", "\\_"), ""]
