@@ -142,15 +142,24 @@ class Factor:
     link: tuple[Floats, ...]
     logdet: float
 
-    def solve(self, rhs: Floats) -> Floats:
-        """Solve for ``rhs`` of shape (m,) or (m, k), in the order of the layout."""
-        flat = rhs.ndim == 1
-        x = np.array(rhs[:, None] if flat else rhs, dtype=np.float64, order="C")
-        spans = list(pairwise(np.cumsum([0, *(L.shape[0] for L in self.inverse)]).tolist()))
+    def _spans(self) -> list[tuple[int, int]]:
+        return list(pairwise(np.cumsum([0, *(L.shape[0] for L in self.inverse)]).tolist()))
+
+    def half(self, rhs: Floats) -> Floats:
+        """Return ``L^-1 rhs``, shape (m, k): ``a' M^-1 b`` is the product of two halves."""
+        x = np.array(rhs, dtype=np.float64, order="C")
+        spans = self._spans()
         for k, (a, b) in enumerate(spans):
             if k:
                 x[a:b] -= self.link[k - 1] @ x[slice(*spans[k - 1])]
             x[a:b] = self.inverse[k] @ x[a:b]
+        return x
+
+    def solve(self, rhs: Floats) -> Floats:
+        """Solve for ``rhs`` of shape (m,) or (m, k), in the order of the layout."""
+        flat = rhs.ndim == 1
+        x = self.half(rhs[:, None] if flat else rhs)
+        spans = self._spans()
         for k in range(len(spans) - 1, -1, -1):
             a, b = spans[k]
             if k + 1 < len(spans):

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from inegnum.numerics.block_tridiagonal import factorise
+from inegnum.numerics.block_tridiagonal import Factor, factorise
 from inegnum.numerics.sar import SarFit
 
 __all__ = ["SarMse", "sar_mse"]
@@ -71,15 +71,17 @@ class _Dense:
     E: Floats  # Z dB, with dB the slope of B in rho
     F: Floats  # dB (B^-1 - Z)
     dinv: Floats
+    B: Factor
 
     @classmethod
     def of(cls, fit: SarFit, dinv: Floats) -> _Dense:
         point, one = fit.point, np.eye(len(dinv))
         Z = point.M.solve(one)
-        Binv = factorise(fit.graph.B(fit.rho)).solve(one)
+        B = factorise(fit.graph.B(fit.rho))
+        Binv = B.solve(one)
         slope = fit.graph.slope_matrix(fit.rho)
         Et = slope @ Z
-        return cls(Z, Binv, Et.T, slope @ Binv - Et, dinv)
+        return cls(Z, Binv, Et.T, slope @ Binv - Et, dinv, B)
 
 
 def _information(fit: SarFit, dense: _Dense) -> Floats:
@@ -113,16 +115,18 @@ def sar_mse(fit: SarFit, X: Floats, D: Floats) -> SarMse:
     Z, E = dense.Z, dense.E
     information = _information(fit, dense)
     J = np.linalg.inv(information)
-    Y = point.M.solve(dinv[:, None] * Z)
-    rows = "ij,ij->i"
+    # Z = M^-1 = L^-T L^-1: each diagonal below is a product of two half solutions.
+    HZ, HE, HB = point.M.half(dinv[:, None] * Z), point.M.half(E.T), dense.B.half(E.T)
+    rows, columns = "ij,ij->i", "ij,ij->j"
     ez = np.einsum(rows, E, Z)
-    eze = np.einsum(rows, point.M.solve(E.T).T, E)
-    ece = eze + np.einsum(rows, point.M.solve(dense.F), E)
+    eze = np.einsum(columns, HE, HE)
+    ece = np.einsum(columns, HB, HB)
+    y = (Z * Z) @ dinv  # diag Y
     g1 = s * np.diag(Z)
     d = X[at] - s * point.T
     g2 = np.einsum("ij,jk,ik->i", d, fit.cov_beta, d)
-    a11 = np.diag(Y) - s * np.einsum(rows, Y * dinv, Z)
-    a12 = -s * np.einsum(rows, Y, E)
+    a11 = y - s * np.einsum(columns, HZ, HZ)
+    a12 = -s * np.einsum(columns, HZ, HE)
     a22 = s * (ece - eze)
     g3 = J[0, 0] * a11 + 2 * J[0, 1] * a12 + J[1, 1] * a22
     g4 = -J[0, 1] * ez + s * J[1, 1] * (ece - np.einsum(rows, (graph.gram @ Z).T, Z))
@@ -132,7 +136,7 @@ def sar_mse(fit: SarFit, X: Floats, D: Floats) -> SarMse:
         trace = np.sum(fit.cov_beta * (T.T @ graph.times_B(rho, T)))
         slope = np.sum(fit.cov_beta * (T.T @ graph.times_slope(rho, T)))
         first = J @ np.array([-trace, s * slope]) / 2
-        bias = first[0] * (np.diag(Z) - s * np.diag(Y)) - first[1] * s * ez
+        bias = first[0] * (np.diag(Z) - s * y) - first[1] * s * ez
     back = np.empty(len(at), np.int64)
     back[at] = np.arange(len(at))
     g1, g2, g3, g4, bias = (g[back] for g in (g1, g2, g3, g4, bias))
