@@ -57,6 +57,15 @@ def test_changed_bytes_under_a_known_name_are_caught() -> None:
     ]
 
 
+def test_an_older_table_warns_and_a_breach_beside_it_still_fails() -> None:
+    old = entry("communes", "fit", "0" * 64)
+    found = isolation([old], KNOWN)
+    assert found.status == "warn"
+    assert "not the tables of this version: communes" in found.sentence_en
+    kept = catalogue.source(KEPT)
+    assert isolation([old, entry("mine", "fit", kept.sha256)], KNOWN).status == "fail"
+
+
 def test_a_fit_refuses_the_source_before_any_manifest() -> None:
     kept = catalogue.source(KEPT)
     with pytest.raises(IsolationError, match="wrong role"):

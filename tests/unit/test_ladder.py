@@ -1,9 +1,10 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from inegnum.errors import InputError
-from inegnum.review import validate, write_page
+from inegnum.review import validate, worsened, write_page
 from inegnum.review.scores import Clustered
 from inegnum.review.thresholds import Threshold, judge, judge_clustered, thresholds
 
@@ -65,6 +66,19 @@ def test_a_release_that_hides_a_validation_table_fails(tmp_path) -> None:
         manifest = {"inputs": [{"name": name, "role": "fit", "sha256": digest}]}
         (tmp_path / "manifest.json").write_text(json.dumps(manifest))
         assert validate(tmp_path, only=(7,)).status == status
+
+
+def test_only_what_is_worse_than_on_record_worsens(tmp_path) -> None:
+    ladder = validate(out=tmp_path, only=(7,), workers=1)
+    stored = tmp_path / "validation.json"
+    assert worsened(ladder, stored) == ()
+    broken = [replace(v, status="fail") for v in ladder.verdicts]
+    worse = replace(ladder, rungs=(replace(ladder.rungs[0], verdicts=tuple(broken)),))
+    assert [v.check for v in worsened(worse, stored)] == ["isolation"]
+    stored.write_text(worse.to_json())
+    assert worsened(worse, stored) == ()
+    with pytest.raises(InputError, match="same kind"):
+        worsened(replace(ladder, level="full"), stored)
 
 
 def test_what_is_not_a_release_or_a_level_is_refused(tmp_path) -> None:

@@ -1,6 +1,6 @@
 """Judgement, apart from numbers."""
 
-from inegnum.review.ladder import Ladder, validate
+from inegnum.review.ladder import Ladder, validate, worsened
 from inegnum.review.page import coverage_markdown, write_page
 from inegnum.review.verdict import Verdict, verdict_table, worst
 
@@ -10,6 +10,7 @@ __all__ = [
     "coverage_markdown",
     "validate",
     "verdict_table",
+    "worsened",
     "worst",
     "write_page",
 ]

@@ -10,13 +10,16 @@ transformation of every source is on record for a reader to judge.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from inegnum.errors import InputError
 from inegnum.provenance import Source
 from inegnum.review.verdict import Verdict
 
 __all__ = ["breaches", "isolation"]
+
+
+_OTHER_BYTES: Final = ": not the bytes on record"
 
 
 def breaches(inputs: Sequence[Mapping[str, Any]], known: Iterable[Source]) -> list[str]:
@@ -60,7 +63,7 @@ def breaches(inputs: Sequence[Mapping[str, Any]], known: Iterable[Source]) -> li
         elif name in by_name and by_name[name].role != role:
             found.append(f"{name}: role {role} here, {by_name[name].role} on record")
         elif name in by_name and by_name[name].sha256 != digest:
-            found.append(f"{name}: not the bytes on record")
+            found.append(f"{name}{_OTHER_BYTES}")
     return found
 
 
@@ -76,6 +79,17 @@ def isolation(inputs: Sequence[Mapping[str, Any]], known: Iterable[Source]) -> V
             1.0,
             "The manifest lists no input: nothing can be proved.",
             "Le manifeste ne liste aucune entrée : rien ne peut être prouvé.",
+        )
+    if found and all(one.endswith(_OTHER_BYTES) for one in found):
+        # An older release made with an older table: nothing of validation, but no proof either.
+        listed = ", ".join(one.removesuffix(_OTHER_BYTES) for one in found)
+        return Verdict(
+            "isolation",
+            "warn",
+            float(len(found)),
+            0.0,
+            f"{len(found)} of {count} inputs are not the tables of this version: {listed}.",
+            f"{len(found)} entrées sur {count} ne sont pas les tables de cette version : {listed}.",
         )
     if found:
         listed = "; ".join(found)

@@ -26,7 +26,7 @@ from inegnum.review.folds import Runner
 from inegnum.review.rung import Rung
 from inegnum.review.verdict import Status, Verdict, verdict_table, worst
 
-__all__ = ["Ladder", "Level", "validate"]
+__all__ = ["Ladder", "Level", "validate", "worsened"]
 
 Level = Literal["quick", "full"]
 _PACKAGES: Final = ("numpy", "scipy", "pandas")
@@ -79,6 +79,40 @@ class Ladder:
             "rungs": [_rung_record(rung) for rung in self.rungs],
         }
         return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+def worsened(ladder: Ladder, stored: Path) -> tuple[Verdict, ...]:
+    """Return the verdicts that are worse than in stored results, new checks that fail included.
+
+    A failure that is on record stays on the page and does not stop continuous integration twice; a
+    new one does.
+
+    Parameters
+    ----------
+    ladder : Ladder
+    stored : Path
+        A ``validation.json`` of an earlier run of the same level.
+
+    Raises
+    ------
+    InputError
+        The stored results are of another level or target.
+    """
+    before = json.loads(stored.read_text(encoding="utf-8"))
+    if (before["level"], before["target"]) != (ladder.level, ladder.target):
+        raise InputError(
+            "stored results are not of the same kind",
+            where=str(stored),
+            got=f"{before['target']}, {before['level']}",
+            expected=f"{ladder.target}, {ladder.level}",
+        )
+    order = get_args(Status)
+    known = {v["check"]: v["status"] for rung in before["rungs"] for v in rung["verdicts"]}
+    return tuple(
+        v
+        for v in ladder.verdicts
+        if order.index(v.status) > order.index(known.get(v.check, "warn"))
+    )
 
 
 def _rung_record(rung: Rung) -> dict[str, Any]:
