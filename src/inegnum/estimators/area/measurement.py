@@ -33,6 +33,7 @@ import numpy.typing as npt
 from inegnum.errors import ConvergenceError, InputError
 from inegnum.estimators.area.fay_herriot import coefficient_table
 from inegnum.estimators.area.inputs import AreaData
+from inegnum.estimators.progress import counted
 from inegnum.estimators.result import AreaEstimates, ErrorLaw, area_table
 
 __all__ = ["measurement_error_fay_herriot"]
@@ -98,7 +99,7 @@ def _jackknife(fit: _Fit, y: Floats, X: Floats, D: Floats, C: Floats) -> Floats:
     m = len(y)
     at_full, gamma = _predict(fit, y, X, D, C)
     bias, spread = np.zeros(m), np.zeros(m)
-    for u in range(m):
+    for u in counted(m, "jackknife"):
         keep = np.arange(m) != u
         without, weight = _predict(_fit(y[keep], X[keep], D[keep], C[keep]), y, X, D, C)
         bias += (weight - gamma) * D

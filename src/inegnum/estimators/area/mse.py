@@ -28,6 +28,7 @@ import numpy.typing as npt
 
 from inegnum.errors import ConvergenceError
 from inegnum.estimators.area.transform import Transform, back_transform
+from inegnum.estimators.progress import counted
 from inegnum.estimators.result import to_rate_scale
 from inegnum.numerics.reml import FayHerriotFit, fit_at, mse_terms
 
@@ -88,7 +89,7 @@ def jackknife_mse(y: Floats, X: Floats, D: Floats, fit: FayHerriotFit, refit: Re
     g1, _ = _g1_g2(fit, X, D)
     at_full = predict(fit, y, X, D)
     bias, spread = np.zeros(m), np.zeros(m)
-    for u in range(m):
+    for u in counted(m, "jackknife"):
         keep = np.arange(m) != u
         sigma2 = refit(y[keep], X[keep], D[keep]).sigma2
         without = fit_at(sigma2, y, X, D, method=fit.method)
@@ -107,7 +108,7 @@ def weighted_jackknife_mse(
     Q = np.linalg.qr(X)[0]
     weight = 1 - np.einsum("ij,ij->i", Q, Q)
     result = base.copy()
-    for u in range(m):
+    for u in counted(m, "jackknife"):
         keep = np.arange(m) != u
         sigma2 = refit(y[keep], X[keep], D[keep]).sigma2
         without = fit_at(sigma2, y, X, D, method=fit.method)
@@ -171,7 +172,7 @@ def bootstrap_mse(
     effects = _effects(fit, y[at] - eta[at], Ds, len(y), wild=wild)
     losses = np.empty((replicates, len(y)))
     star = np.full(len(y), np.nan)
-    for b in range(replicates):
+    for b in counted(replicates, "bootstrap"):
         theta = eta + effects(rng)
         star[at] = theta[at] + rng.standard_normal(len(at)) * np.sqrt(Ds)
         try:

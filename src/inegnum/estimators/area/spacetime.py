@@ -34,6 +34,7 @@ from inegnum.errors import InputError
 from inegnum.estimators.area.fay_herriot import coefficient_table, criteria
 from inegnum.estimators.area.inputs import AreaData
 from inegnum.estimators.area.proximity import checked_proximity
+from inegnum.estimators.progress import counted
 from inegnum.estimators.result import AreaEstimates, ErrorLaw, area_table
 from inegnum.numerics.block_reml import (
     BlockFit,
@@ -151,7 +152,7 @@ def _bootstrap(
     _, X, D = data
     root = np.linalg.cholesky(G + 1e-12 * np.trace(G) / len(G) * np.eye(len(G)))
     losses = np.empty((replicates, len(D)))
-    for b in range(replicates):
+    for b in counted(replicates, "space-time bootstrap"):
         truth = X @ fit.beta + root @ rng.standard_normal(len(D))
         again = refit(truth + rng.standard_normal(len(D)) * np.sqrt(D))
         losses[b] = (X @ again.beta + again.effects[0] - truth) ** 2

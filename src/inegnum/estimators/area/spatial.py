@@ -33,6 +33,7 @@ from inegnum.errors import ConvergenceError, InputError
 from inegnum.estimators.area.fay_herriot import coefficient_table, criteria, fay_herriot
 from inegnum.estimators.area.inputs import AreaData
 from inegnum.estimators.area.proximity import checked_proximity
+from inegnum.estimators.progress import counted
 from inegnum.estimators.result import AreaEstimates, ErrorLaw, area_table
 from inegnum.numerics.reml import fit_fay_herriot
 from inegnum.numerics.sar import SarFit, fit_sar
@@ -72,7 +73,7 @@ def _bootstrap(
     solve = splu(sparse.csc_array(sparse.eye_array(M) - fit.rho * W)).solve
     losses = np.empty((replicates, M))
     sd = np.sqrt(np.where(data.sampled, data.D, np.nan))
-    for b in range(replicates):
+    for b in counted(replicates, "spatial bootstrap"):
         theta = data.X @ fit.beta + solve(rng.standard_normal(M) * np.sqrt(fit.sigma2))
         y = theta + rng.standard_normal(M) * sd
         again = fit_sar(y, data.X, data.D, W, restricted=fit.restricted, start=_start(data, y))
