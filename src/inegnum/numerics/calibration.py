@@ -179,14 +179,16 @@ def solve(
     live = np.where(seen.frozen, 0.0, d) if seen.frozen.any() else d
     exact = seen.active[soft[seen.active] == 0]
     products = cross_products(x)
-    kept, repeated = independent_columns(x, products(live), live, totals, exact, names)
+    gram = products(live)
+    kept, repeated = independent_columns(x, gram, live, totals, exact, names)
     kept = np.sort(np.concatenate([kept, seen.active[soft[seen.active] > 0]]))
     steering = products if z is None else cross_products(x, z)
     xt = x.T
     dual = _Dual(x, xt, z, live, totals, distance, q, soft[kept], steering, kept)
     size = margin_sizes(x, xt, live, totals)
     lam = np.zeros(totals.size)
-    reached, steps = _newton(dual, size[kept], tolerance)
+    start = _start(dual, gram[np.ix_(kept, kept)])
+    reached, steps = _newton(dual, start, size[kept], tolerance)
     lam[kept] = reached.lam
     g = reached.g
     g[seen.frozen] = 0.0
@@ -223,13 +225,13 @@ def margin_sizes(x: Matrix, xt: Matrix, d: Floats, totals: Floats) -> Floats:
     return np.asarray(np.where(size > 0, size, 1.0))
 
 
-def _newton(dual: _Dual, size: Floats, tolerance: float) -> tuple[_Point, int]:
+def _newton(dual: _Dual, start: Floats, size: Floats, tolerance: float) -> tuple[_Point, int]:
     """Climb the dual until the margins are met, then take one step more.
 
     The last step costs little and, convergence being quadratic, takes weights as well as margins
     to rounding even where margins are nearly collinear.
     """
-    here = dual.at(_start(dual))
+    here = dual.at(start)
     met = _worst(here.residual, size) <= tolerance
     if met:
         return here, 0
@@ -252,7 +254,7 @@ def _worst(residual: Floats, size: Floats) -> float:
     return float(np.max(np.abs(residual) / size, initial=0.0))
 
 
-def _start(dual: _Dual) -> Floats:
+def _start(dual: _Dual, gram: Floats) -> Floats:
     """Return a first dual point.
 
     Raking weights that add up to something else than the population is Newton's hardest case (it
@@ -262,9 +264,8 @@ def _start(dual: _Dual) -> Floats:
     lam = np.zeros(dual.kept.size)
     if not isinstance(dual.distance, Raking) or dual.z is not None or dual.q is not None:
         return lam
-    constant = solve_scaled(
-        dual.gram(dual.d), np.asarray(dual.xt @ dual.d)[dual.kept], symmetric=True
-    )
+    of_ones = np.asarray(dual.xt @ dual.d)[dual.kept]
+    constant = solve_scaled(gram, of_ones, symmetric=True)
     if not np.allclose(dual.u(constant), 1.0, rtol=0, atol=1e-8):
         return lam
     ratio = float(constant @ dual.totals[dual.kept]) / float(dual.d.sum())

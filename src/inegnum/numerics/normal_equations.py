@@ -232,7 +232,7 @@ def _suspects(S: Floats) -> Ints:
             found.append(j)
             A[j, :] = A[:, j] = 0.0
             continue
-        A[j + 1 :, j + 1 :] -= np.outer(A[j + 1 :, j], A[j, j + 1 :]) / pivot
+        A[j + 1 :, j + 1 :] -= A[j + 1 :, j, None] * (A[j, j + 1 :] / pivot)
     return np.asarray(found, dtype=np.intp)
 
 
