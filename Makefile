@@ -31,6 +31,12 @@ lint: setup ## format, lint, types, import contracts
 check: lint ## everything CI runs
 	@bash .ci/run
 
+validate: setup ## the whole validation ladder, full level (about an hour)
+	@$(PY) -m inegnum validate --level full --out validation
+
+nightly: setup ## what is too slow for every change: NUTS and its simulation-based calibration
+	@$(PY) -m pytest -q -m "nuts" tests
+
 wheel: setup ## build the wheel and check it in a clean environment
 	@$(PY) tools/check_wheel.py
 

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from inegnum.data.areas import load_areas as load_areas
     from inegnum.data.frame import build_frame as build_frame
     from inegnum.data.frame import national_frame as national_frame
+    from inegnum.data.frame_tiers import refine_frame as refine_frame
+    from inegnum.data.importers import read_file as read_file
     from inegnum.data.indicators import definitions as definitions
+    from inegnum.data.own_survey import read_own_survey as read_own_survey
     from inegnum.data.survey import load_survey as load_survey
     from inegnum.data.types import Frame as Frame
     from inegnum.data.types import SurveyCells as SurveyCells
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from inegnum.estimates.estimate import estimate as estimate
     from inegnum.estimates.table import Estimates as Estimates
     from inegnum.estimators.area import fay_herriot as fay_herriot
+    from inegnum.estimators.area import spatial_fay_herriot as spatial_fay_herriot
     from inegnum.estimators.calibration import Calibration as Calibration
     from inegnum.estimators.calibration import Logit as Logit
     from inegnum.estimators.calibration import Margin as Margin
@@ -34,12 +38,26 @@ if TYPE_CHECKING:
     from inegnum.estimators.calibration import calibrate as calibrate
     from inegnum.estimators.calibration import rake as rake
     from inegnum.estimators.decompose import decompose as decompose
+    from inegnum.estimators.design import survey_design as survey_design
+    from inegnum.estimators.fusion import fuse as fuse
+    from inegnum.estimators.margins_only import fit_margins as fit_margins
     from inegnum.estimators.multilevel import Fit as Fit
     from inegnum.estimators.multilevel import fit as fit
+    from inegnum.estimators.replication import replicate as replicate
     from inegnum.estimators.spec import ModelSpec as ModelSpec
+    from inegnum.estimators.unit.bhf import bhf as bhf
+    from inegnum.estimators.unit.ebp import ebp as ebp
+    from inegnum.estimators.unit.pseudo import pseudo_eblup as pseudo_eblup
+    from inegnum.estimators.unit.reading import read_census as read_census
+    from inegnum.estimators.unit.reading import read_means as read_means
+    from inegnum.estimators.unit.reading import read_sample as read_sample
+    from inegnum.estimators.unit.robust import robust_bhf as robust_bhf
+    from inegnum.estimators.variants import variants as variants
     from inegnum.estimators.weighting import raked_rate as raked_rate
     from inegnum.release.figures import dot_chart as dot_chart
     from inegnum.release.figures import map_chart as map_chart
+    from inegnum.release.site import publish as publish
+    from inegnum.review.ladder import validate as validate
     from inegnum.study import Study as Study
     from inegnum.study import load_study as load_study
     from inegnum.study import run as run
@@ -56,22 +74,40 @@ _WHERE = {
     "Study": "study",
     "SurveyCells": "data.types",
     "Truncated": "estimators.calibration",
+    "bhf": "estimators.unit.bhf",
     "build_frame": "data.frame",
     "calibrate": "estimators.calibration",
     "decompose": "estimators.decompose",
+    "definitions": "data.indicators",
     "dot_chart": "release.figures",
+    "ebp": "estimators.unit.ebp",
     "estimate": "estimates.estimate",
     "fay_herriot": "estimators.area",
     "fit": "estimators.multilevel",
-    "definitions": "data.indicators",
+    "fit_margins": "estimators.margins_only",
+    "fuse": "estimators.fusion",
     "load_areas": "data.areas",
     "load_study": "study",
     "load_survey": "data.survey",
     "map_chart": "release.figures",
     "national_frame": "data.frame",
+    "pseudo_eblup": "estimators.unit.pseudo",
+    "publish": "release.site",
     "rake": "estimators.calibration",
     "raked_rate": "estimators.weighting",
+    "read_census": "estimators.unit.reading",
+    "read_file": "data.importers",
+    "read_means": "estimators.unit.reading",
+    "read_own_survey": "data.own_survey",
+    "read_sample": "estimators.unit.reading",
+    "refine_frame": "data.frame_tiers",
+    "replicate": "estimators.replication",
+    "robust_bhf": "estimators.unit.robust",
     "run": "study",
+    "spatial_fay_herriot": "estimators.area",
+    "survey_design": "estimators.design",
+    "validate": "review.ladder",
+    "variants": "estimators.variants",
 }
 __all__ = sorted(_WHERE)
 

@@ -7,6 +7,7 @@ where, got, expected, what to do), 130 interrupted.
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -91,6 +92,25 @@ def report_command(
     typer.echo(build_report(release, language=lang, out=out))
 
 
+@app.command("publish")
+def publish_command(
+    release: Annotated[Path, typer.Argument(help="A release folder.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the site.")] = Path("site"),
+    previous: Annotated[
+        Path | None, typer.Option(help="The release before, for the change log.")
+    ] = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Day on which stale places are judged."),
+    ] = None,
+) -> None:
+    """Make a static site of a release: no server, French and English."""
+    from inegnum.release.site import publish
+
+    day = None if as_of is None else as_of.date()
+    typer.echo(publish(release, out=out, previous=previous, as_of=day) / "index.html")
+
+
 @app.command("diff")
 def diff_command(
     old: Annotated[Path, typer.Argument(help="An earlier release folder.")],
@@ -129,12 +149,15 @@ def validate_command(
     ] = None,
     level: Annotated[Literal["quick", "full"], typer.Option(help="quick or full.")] = "quick",
     out: Annotated[Path, typer.Option("--out", help="Folder of the results.")] = Path("validation"),
+    against: Annotated[
+        Path | None, typer.Option(help="A reference release whose figures must not move unsaid.")
+    ] = None,
 ) -> None:
     """Put estimates to the test of known truth; exit code 1 when a check fails."""
     from inegnum.release.console import show_verdicts
     from inegnum.review.ladder import validate
 
-    ladder = validate(release, level=level, out=out)
+    ladder = validate(release, level=level, out=out, against=against)
     if show_verdicts(ladder.verdicts) == "fail":
         raise typer.Exit(1)
 

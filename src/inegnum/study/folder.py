@@ -16,7 +16,7 @@ from inegnum.release.report import build_report
 from inegnum.release.text import Language, Phrases, phrases
 from inegnum.study.beside import labelled_variants, published_beside, tau_note
 from inegnum.study.manifest import manifest_of
-from inegnum.study.pipeline import Run, run
+from inegnum.study.pipeline import Run, areas_of, run
 from inegnum.study.progress import Progress
 from inegnum.study.spec import Study, load_study
 
@@ -77,6 +77,8 @@ def run_to_folder(
     found = study if isinstance(study, Study) else find_study(study)
     phrases(language)  # an unknown language stops before the work, not after
     with folder_for(out, replace=replace) as work, Progress.shown(language) as progress:
+        # What a release cannot be without is looked for before the work, not after.
+        shapes_of(found, areas_of(found))
         done = run(found, progress=progress)
         start = time.perf_counter()
         write_bundle(bundle_of(done), work, excel_fr=excel_fr)
@@ -125,8 +127,15 @@ def bundle_of(done: Run) -> Bundle:
         "frame_margins": frame.report,
     }
     return Bundle(
-        done.estimates, manifest, tables, geometry(list(frame.areas["geo"])), done.timings
+        done.estimates, manifest, tables, shapes_of(done.study, frame.areas), done.timings
     )
+
+
+def shapes_of(study: Study, areas: pd.DataFrame) -> dict[str, Any]:
+    """Return the shapes of the areas: the package's, or those of the study's own file."""
+    territory = study.territory
+    own = Path(territory.geojson) if territory.geojson else None
+    return geometry(list(areas["geo"]), own=own, code=territory.geojson_code)
 
 
 def summary(done: Run, language: Language) -> str:

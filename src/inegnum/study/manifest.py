@@ -57,6 +57,8 @@ def manifest_of(
         "study_sha256": study.sha256(),
         "seed": study.seed,
         "engine": study.model.engine,
+        # Estimates derive from every input: share-alike licences carry over.
+        "licences": sorted({source.licence for source in unique.values()}),
         "inputs": [asdict(unique[name]) for name in sorted(unique)],
         "versions": versions(study.model.engine),
         "territory": territory,

@@ -36,7 +36,7 @@ from inegnum.study.indicator import Frames, IndicatorRun, run_indicator
 from inegnum.study.progress import Progress
 from inegnum.study.spec import Study
 
-__all__ = ["Run", "frames_of", "run", "seed_for"]
+__all__ = ["Run", "areas_of", "frames_of", "run", "seed_for"]
 
 # Oldest census margins of the frame: diploma and age by commune.
 CENSUS_YEAR = 2018
@@ -144,14 +144,19 @@ def _one(
         return run_indicator(code, spec, frames, seed=seed, with_variants=with_variants)
 
 
+def areas_of(study: Study) -> pd.DataFrame:
+    """Return the communes of a study's territory."""
+    return load_areas(
+        epci=study.territory.epci,
+        department=study.territory.department,
+        communes=list(study.territory.communes) or None,
+    )
+
+
 def frames_of(study: Study) -> Frames:
     """Return the frames of a study, areas labelled with the territory as a whole."""
     territory = study.territory
-    areas = load_areas(
-        epci=territory.epci,
-        department=territory.department,
-        communes=list(territory.communes) or None,
-    )
+    areas = areas_of(study)
     seed = seed_for(study, "frame")
     code = territory.epci or territory.department or study.name
     names = areas["epci_name"].unique()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +38,10 @@ class Territory:
         What is published; ``epci`` stands for the whole, whatever it is.
     urban : {"metropole", "own"}
         Urban-size class of the communes: that of the whole, or each commune's own.
+    geojson : str
+        File of the areas' shapes, beside the study; the package has those of eight metropolises.
+    geojson_code : str
+        Property of that file that holds the codes.
     """
 
     epci: str | None = None
@@ -46,6 +50,8 @@ class Territory:
     name: str = ""
     levels: tuple[Literal["epci", "commune"], ...] = ("epci", "commune")
     urban: Literal["metropole", "own"] = "metropole"
+    geojson: str = ""
+    geojson_code: str = "geo"
 
     def __post_init__(self) -> None:
         given = [key for key in ("epci", "department", "communes") if getattr(self, key)]
@@ -195,7 +201,12 @@ def load_study(path: str | Path) -> Study:
         ) from None
     except OSError as error:
         raise StudyError("the study file cannot be read", where=str(path), got=error) from error
-    return parse_study(data, where=str(path))
+    study = parse_study(data, where=str(path))
+    if not study.territory.geojson:
+        return study
+    # A path in a study is read from where the study stands, wherever the command runs.
+    beside = str(path.parent / study.territory.geojson)
+    return replace(study, territory=replace(study.territory, geojson=beside))
 
 
 def parse_study(data: bytes, *, where: str = "study") -> Study:
