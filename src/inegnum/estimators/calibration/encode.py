@@ -126,11 +126,24 @@ def encode(data: Columns, name: str, levels: Sequence[object]) -> Codes:
         return _relabel(codes, list(values.cat.categories), levels, name)
     array = np.asarray(values) if not isinstance(values, pd.Series) else values.to_numpy()
     if array.dtype.kind in "iu" and array.size:
+        if _are_codes(array, levels):
+            return array
         low, high = _range(array)
         if high - low < _TABLE:
             return _from_integers(array, low, high, levels, name)
     codes, uniques = pd.factorize(values)
     return _relabel(np.asarray(codes), list(uniques), levels, name)
+
+
+def _are_codes(array: npt.NDArray[Any], levels: Sequence[object]) -> bool:
+    """Return whether integers are already the positions of the levels 0, 1, 2...
+
+    Read as unsigned a negative number is a huge one, so the largest value settles it.
+    """
+    if list(levels) != list(range(len(levels))) or not array.flags.c_contiguous:
+        return False
+    unsigned = array.view(np.dtype(f"u{array.dtype.itemsize}"))
+    return int(unsigned.max()) < len(levels)
 
 
 def _range(array: npt.NDArray[Any]) -> tuple[int, int]:
@@ -143,8 +156,6 @@ def _range(array: npt.NDArray[Any]) -> tuple[int, int]:
 def _from_integers(
     array: npt.NDArray[Any], low: int, high: int, levels: Sequence[object], name: str
 ) -> Codes:
-    if low >= 0 and high < len(levels) and list(levels) == list(range(len(levels))):
-        return array
     place = {level: i for i, level in enumerate(levels)}
     table = np.array([place.get(v, -1) for v in range(low, high + 1)])
     codes = table.astype(_narrow(len(levels)))[array - low]
