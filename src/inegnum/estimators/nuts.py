@@ -35,6 +35,7 @@ __all__ = ["RHAT", "Sampled", "sample"]
 Floats = npt.NDArray[np.float64]
 RHAT: Final = 1.01
 ESS: Final = 400.0
+CHAINS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def sample(
     rng: np.random.Generator,
     draws: int = 1000,
     tune: int = 1000,
-    chains: int = 4,
+    target_accept: float = 0.95,
     zero_sum: bool = True,
 ) -> Sampled:
     """Sample the posterior of a design.
@@ -85,8 +86,10 @@ def sample(
     design : Design
     rng : numpy Generator
         Seeds the chains.
-    draws, tune, chains : int
-        Per chain.
+    draws, tune : int
+        Per chain, of four.
+    target_accept : float
+        Acceptance the steps are tuned to; nearer 1 means shorter steps and fewer divergences.
     zero_sum : bool
         Sample contrasts where possible.
 
@@ -113,11 +116,11 @@ def sample(
         compiled,
         draws=draws,
         tune=tune,
-        chains=chains,
+        chains=CHAINS,
         cores=1,
         seed=int(rng.integers(2**31)),
         progress_bar=False,
-        target_accept=0.9,
+        target_accept=target_accept,
     )
     rhat, ess = _require_converged(tree)
     effects, sds = _collect(tree, design, contrast, rng)
@@ -194,7 +197,7 @@ def _require_converged(tree: DataTree) -> tuple[float, float]:
             where=", ".join(names[:6]),
             got=f"R-hat {rhat:.3f}, {ess:.0f} effective draws, {divergences} divergences",
             expected=f"R-hat at most {RHAT}, at least {ESS:.0f} effective draws, no divergence",
-            hint="divergences: tighten the prior scales of the sds; else double draws and tune",
+            hint="divergences: raise target_accept or tighten the prior scales; else double draws",
         )
     return rhat, ess
 

@@ -1,7 +1,7 @@
 """What a multilevel model is made of, apart from how it is computed.
 
-A `ModelSpec` is the same object whatever the engine; a study file writes it in TOML. Every default
-was fixed on design grounds before any estimate was looked at (see ``docs/decisions``).
+A `ModelSpec` is the same object whatever the engine; a study file writes it in TOML. Defaults rest
+on design grounds; what was known when they were chosen is said in ``docs/decisions``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The same indicator under other defensible choices, side by side.
 
-None is chosen after looking at a local figure: the default stands in `ModelSpec`, the others are
-published next to it. Readings of the urban gradient and tau need no new fit; waves, terms and
+None is promoted for its local figure: the default stands in `ModelSpec`, the others are published
+next to it. Readings of the urban gradient and tau need no new fit; waves, terms and
 counts do.
 """
 
