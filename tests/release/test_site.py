@@ -82,9 +82,11 @@ def test_a_masked_commune_sheet_shows_no_figure(site: Path, release: Release) ->
     )
     assert len(cards) == 3
     for card in cards:
-        before_source = card[card.index("</h4>") : card.index('<p class="source">')]
-        assert not re.search(r">[^<]*\d", before_source)
-    assert "trop peu de personnes" in cards[0]
+        said = card[card.index("</h4>") : card.index('<p class="source">')]
+        # The reason, then the probability of being above the metropolis, and no figure before it.
+        reason, _, chances = said.partition("trop peu de personnes.")
+        assert not re.search(r">[^<]*\d", reason)
+        assert re.search(r"Au-dessus de la métropole.*chances? sur", chances)
 
 
 def test_the_sheet_says_what_the_draws_say(site: Path, release: Release) -> None:

@@ -98,7 +98,10 @@ def card(release: Release, code: str, words: Phrases) -> CardView:
 
 
 def card_of(release: Release, row: pd.Series[Any], words: Phrases) -> CardView:
-    """Return the key figure of one row of the estimates."""
+    """Return the key figure of one row of the estimates.
+
+    A masked one keeps the probability of being above the metropolis.
+    """
     code = str(row["indicator"])
     note = release.indicators[code]
     shown = row["class"] != "D"
@@ -113,6 +116,9 @@ def card_of(release: Release, row: pd.Series[Any], words: Phrases) -> CardView:
     }
     if not shown:
         masked = words["card.masked"].format(reason=words[f"reason.{row['reason'] or 'none'}"])
+        chance = float(row["p_above_metropolis"])
+        if not math.isnan(chance):
+            masked = f"{masked} {words['card.above'].format(chances=words.chances(chance))}"
         blank = dict.fromkeys(("rate", "interval", "sentence", "interval_text", "people"), "")
         return CardView(
             **common, **blank, shown=False, interval_first=False, gap=masked, cells=(0, 0, 100)

@@ -137,13 +137,19 @@ class Sheets:
         )
 
     def _three(self, of: Mapping[str, Any]) -> list[str]:
-        """Return the first indicator of each of the first three families: the same everywhere."""
+        """Return one indicator of each of the first three families: the same in every commune.
+
+        The one released in the most communes, the first of the registry at equality: chosen for
+        what can be said, never for what it says.
+        """
         notes = self.release.indicators
+        rows = self.release.estimates
+        shown = rows[(rows["level"] == "commune") & (rows["class"] != "D")]["indicator"]
+        released = shown.value_counts().to_dict()
         chosen = []
         for family in FIGURES:
             codes = [code for code in notes if notes[code].family == family and code in of]
-            preferred = [code for code in codes if code in ("smartphone", "admin_online")]
-            chosen += (preferred or codes)[:1]
+            chosen += sorted(codes, key=lambda code: -released.get(code, 0))[:1]
         return chosen
 
     def _short(self, code: str) -> str:
@@ -168,7 +174,8 @@ class Sheets:
 
     def _unsure(self, row: Any) -> bool:
         chance = float(row["p_above_metropolis"])
-        return not (_surely_above(row) or _surely_below(row) or math.isnan(chance))
+        sure = _surely_above(row) or _surely_below(row)
+        return not sure and row["class"] != "D" and not math.isnan(chance)
 
     def _listed(self, of: Mapping[str, Any], keep: Any) -> str:
         return ", ".join(self._short(code) for code, row in of.items() if keep(row))

@@ -256,11 +256,21 @@ def _tau(release: Release, code: str, words: Phrases) -> str:
     )
 
 
+def _subject(release: Release, check: str, words: Phrases) -> str:
+    """Name the indicator a check is about, when it is about one (``anchor:smartphone``)."""
+    code = check.partition(":")[2]
+    if code not in release.indicators:
+        return ""
+    label = words.short(code, release.indicators[code].label(words.language))
+    return words["verdict.subject"].format(label=label)
+
+
 def verdict_rows(release: Release, words: Phrases) -> list[dict[str, str]]:
     """Return the verdicts in words."""
     return [
         {
-            "sentence": words.typeset(str(entry[f"sentence_{words.language}"])),
+            "sentence": _subject(release, str(entry["check"]), words)
+            + words.typeset(str(entry[f"sentence_{words.language}"])),
             "status": str(entry["status"]),
             "found": words.scalar(entry["found"]),
             "limit": words.scalar(entry["limit"]),
