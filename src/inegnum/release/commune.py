@@ -22,7 +22,7 @@ from inegnum.release.geo import Shape
 from inegnum.release.profile import HIGHLIGHTS, Profile, similar
 from inegnum.release.read import Release
 from inegnum.release.supply import Supply, nearest_places
-from inegnum.release.text import Phrases
+from inegnum.release.text import Phrases, phrases
 
 __all__ = ["Action", "PlaceLine", "Sheet", "Sheets", "actions", "supply_rows"]
 
@@ -79,12 +79,13 @@ def _catalogue() -> list[dict[str, Any]]:
 
 def actions(language: str) -> tuple[Action, ...]:
     """Return the catalogue of actions in one language."""
+    words = phrases(language)
     return tuple(
         Action(
             code=str(entry["code"]),
             when=tuple(entry["when"]),
-            title=str(entry[f"title_{language}"]),
-            text=str(entry[f"text_{language}"]),
+            title=words.typeset(str(entry[f"title_{language}"])),
+            text=words.typeset(str(entry[f"text_{language}"])),
         )
         for entry in _catalogue()
     )
