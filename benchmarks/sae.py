@@ -5,7 +5,7 @@
 Inputs are drawn here from fixed seeds. Peers (svy-sae, samplics, saepy) run when they are installed
 in the same environment (benchmarks/requirements.txt); one that is absent is listed as absent. R
 figures were measured apart (R 4.2.2, sae 1.3, emdi 2.2.2) and stand beside, marked R.
-Writes benchmarks/sae.csv and, with matplotlib, docs/img/sae-scaling.svg.
+Writes benchmarks/sae.csv and, with matplotlib, docs/images/sae-scaling.svg.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def plot(rows: list[tuple[str, int, float, float]]) -> None:
     axis.set(xscale="log", yscale="log", xlabel="areas", ylabel="CPU seconds, median")
     axis.grid(visible=True, which="both", alpha=0.3)
     axis.legend(fontsize=7)
-    target = HERE.parent / "docs" / "img" / "sae-scaling.svg"
+    target = HERE.parent / "docs" / "images" / "sae-scaling.svg"
     target.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(target, metadata={"Date": None}, bbox_inches="tight")
 

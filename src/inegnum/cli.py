@@ -99,6 +99,10 @@ def publish_command(
     previous: Annotated[
         Path | None, typer.Option(help="The release before, for the change log.")
     ] = None,
+    places: Annotated[
+        Path | None, typer.Option(help="Mediation places, in the national schema.")
+    ] = None,
+    places_source: Annotated[str, typer.Option(help="Who publishes them.")] = "",
     as_of: Annotated[
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="Day on which stale places are judged."),
@@ -106,9 +110,14 @@ def publish_command(
 ) -> None:
     """Make a static site of a release: no server, French and English."""
     from inegnum.release.site import publish
+    from inegnum.release.supply import read_places
 
+    if bool(places) != bool(places_source):
+        raise typer.BadParameter("give --places and --places-source together, or neither")
+    supply = None if places is None else read_places(places, source=places_source)
     day = None if as_of is None else as_of.date()
-    typer.echo(publish(release, out=out, previous=previous, as_of=day) / "index.html")
+    site = publish(release, out=out, supply=supply, previous=previous, as_of=day)
+    typer.echo(site / "index.html")
 
 
 @app.command("diff")
@@ -181,11 +190,14 @@ def import_command(
     file: Annotated[Path, typer.Argument(help="An official file as downloaded.")],
     out: Annotated[Path, typer.Option("--out", help="Tidy CSV file to write.")],
     year: Annotated[int, typer.Option(help="Millésime, when the file does not carry it.")] = 0,
+    department: Annotated[
+        list[str] | None, typer.Option(help="Departments to keep of a detail file.")
+    ] = None,
 ) -> None:
     """Read an official census, income or survey file into tidy rows."""
     from inegnum.data.importers import read_file
 
-    found = read_file(file, year=year or None)
+    found = read_file(file, year=year or None, departments=tuple(department or ()))
     found.table.to_csv(out, index=False, lineterminator="\n")
     typer.echo(f"{out}: {found.kind} {found.year}, {len(found.table):,} rows from {found.file}")
     for note in found.notes:
