@@ -58,7 +58,13 @@ def test_the_release_holds_what_it_promises(release: Path) -> None:
     promised = {
         *("estimates.csv", "estimates.parquet", "estimates.xlsx", "estimates.geojson"),
         *("draws.parquet", "decomposition.csv", "variants.csv", "raking.csv", "components.csv"),
-        *("frame_margins.csv", "report.html", "report.en.html", "estimates-excel-fr.csv"),
+        *(
+            "own_urban.csv",
+            "frame_margins.csv",
+            "report.html",
+            "report.en.html",
+            "estimates-excel-fr.csv",
+        ),
     }
     assert promised <= set(manifest["outputs"])
     assert all(len(item["sha256"]) == 64 for item in manifest["inputs"])

@@ -5,8 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from inegnum.data.codebook import profiles
 from inegnum.data.types import Frame, SurveyCells
-from inegnum.errors import BenchmarkError, FrameError, InputError, IsolationError
+from inegnum.errors import (
+    BenchmarkError,
+    FrameError,
+    InputError,
+    IsolationError,
+    UniverseError,
+)
 from inegnum.estimators.multilevel import fit
 from inegnum.estimators.spec import Anchor, ModelSpec, ModeReadings
 from inegnum.numerics.poststratify import poststratify
@@ -105,6 +112,14 @@ def test_areas_without_anybody_or_of_mixed_levels_are_refused(world, fitted):
     frame = Frame(mixed, world.metropolis.N, world.metropolis.sources, 2022)
     with pytest.raises(FrameError, match="one level"):
         fitted.predict(frame, seed=1)
+
+
+def test_a_rate_of_12_and_over_is_refused_on_a_frame_of_15_and_over(world, fitted):
+    frame = world.metropolis
+    of_12_14 = (profiles()["age"] == "12-14").to_numpy()
+    older = replace(frame, N=np.where(of_12_14, 0.0, frame.N), draws=np.empty((0, 0, 0)))
+    with pytest.raises(UniverseError, match=r"12-14[\s\S]*a frame of 12\+"):
+        fitted.predict(older, seed=2)
 
 
 def test_readings_that_cannot_be_are_said_and_given_to_the_pooled_one(world):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from inegnum.data.codebook import Universe, ages_of, profiles
-from inegnum.errors import FrameError, InputError, UniverseError
+from inegnum.errors import FrameError, InputError
 from inegnum.provenance import Source
 
 __all__ = ["CELL_SUMS", "Frame", "Indicator", "SurveyCells"]
@@ -200,16 +200,4 @@ class Frame:
             self.year,
             self.draws[:, at] if self.draws.size else self.draws,
             self.report[self.report["geo"].isin(geos)] if len(self.report) else self.report,
-        )
-
-
-def require_universe(a: str, b: str, *, where: str) -> None:
-    """Refuse to bring figures of two universes together."""
-    if a != b:
-        raise UniverseError(
-            "two universes meet",
-            where=where,
-            got=f"{a} and {b}",
-            expected="the same universe on both sides",
-            hint="restrict the frame to the universe of the rate",
         )

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from inegnum.data.codebook import AXES
+from inegnum.data.codebook import AXES, ages_of, profiles
 from inegnum.data.types import Frame, Indicator
-from inegnum.errors import FrameError
+from inegnum.errors import FrameError, UniverseError
 from inegnum.estimators.spec import Tau
 
 __all__ = ["draw_deviations", "geographic_codes", "require_persons", "with_groups"]
@@ -85,12 +85,28 @@ def geographic_codes(frame: Frame, factor: str) -> Ints:
 
 
 def require_persons(frame: Frame, universe: str) -> None:
-    """Refuse areas where nobody belongs to the universe: they have no rate.
+    """Refuse a frame of another universe, and areas where nobody belongs to it.
+
+    A frame of 15 and over counts nobody of 12 to 14: poststratified to it, a rate of the 12+ would
+    silently become one of the 15+.
 
     Raises
     ------
+    UniverseError
+        An age class of the universe has nobody anywhere in the frame.
     FrameError
+        An area has nobody of the universe.
     """
+    people = pd.Series(frame.N.sum(axis=0)).groupby(profiles()["age"].to_numpy()).sum()
+    absent = [age for age in ages_of(universe) if people[age] <= 0]
+    if absent:
+        raise UniverseError(
+            "the frame does not cover the universe of the indicator",
+            where=f"ages {', '.join(absent)}",
+            got="nobody of these ages in any area",
+            expected=f"a frame of {universe}",
+            hint="build the frame for 12 and over: universes are sums of its cells",
+        )
     empty = frame.areas.loc[frame.persons(universe) <= 0, "geo"]
     if len(empty):
         raise FrameError(

@@ -13,7 +13,7 @@ from inegnum.estimators.spec import Tau
 from inegnum.release.text import phrases
 from inegnum.study.pipeline import Run
 
-__all__ = ["labelled_variants", "published_beside", "tau_note"]
+__all__ = ["labelled_variants", "own_urban_class", "published_beside", "tau_note"]
 
 _COLUMNS: Final = ["indicator", "variant", "label_fr", "label_en", "est", "lower", "upper", "note"]
 PUBLISHED: Final = "published_figures"
@@ -38,6 +38,40 @@ def labelled_variants(done: Run) -> pd.DataFrame:
     table["variant"] = [_slug(name) for name in table["variant"]]
     table["note"] = table["note"].fillna("")
     return table[_COLUMNS].reset_index(drop=True)
+
+
+def own_urban_class(done: Run) -> pd.DataFrame:
+    """Return both treatments of the communes whose own urban class is not the territory's.
+
+    Columns ``indicator, geo, name, urban, urban_own``, then the estimate and interval with the
+    territory's class (``est, lower, upper``) and with the commune's own (``own_*``). Rows masked in
+    the estimates stay masked here.
+    """
+    shown = done.estimates.table.set_index(["indicator", "geo"])
+    frames = done.frames
+    rows = []
+    model = done.table("variants")
+    if len(model) and frames.own_urban is not None:
+        urban = frames.territory.areas.set_index("geo")["urban"]
+        urban_own = frames.own_urban.areas.set_index("geo")["urban"]
+        kept = model[(model["variant"] == "own urban class") & (model["level"] == "commune")]
+        for row in kept.to_dict("records"):
+            published = shown.loc[(row["indicator"], row["geo"])]
+            masked = published["class"] == "D"
+            bounds = ("est", "lower", "upper")
+            rows.append(
+                {
+                    "indicator": row["indicator"],
+                    "geo": row["geo"],
+                    "name": published["name"],
+                    "urban": urban[row["geo"]],
+                    "urban_own": urban_own[row["geo"]],
+                    **{key: published[key] for key in bounds},
+                    **{f"own_{key}": np.nan if masked else row[key] for key in bounds},
+                }
+            )
+    columns = ["indicator", "geo", "name", "urban", "urban_own", "est", "lower", "upper"]
+    return pd.DataFrame(rows, columns=[*columns, "own_est", "own_lower", "own_upper"])
 
 
 def _slug(name: str) -> str:

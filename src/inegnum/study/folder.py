@@ -14,7 +14,12 @@ from inegnum.errors import InputError, nearest
 from inegnum.release.bundle import Bundle, folder_for, seal, write_bundle
 from inegnum.release.report import build_report
 from inegnum.release.text import Language, Phrases, phrases
-from inegnum.study.beside import labelled_variants, published_beside, tau_note
+from inegnum.study.beside import (
+    labelled_variants,
+    own_urban_class,
+    published_beside,
+    tau_note,
+)
 from inegnum.study.manifest import manifest_of
 from inegnum.study.pipeline import Run, areas_of, run
 from inegnum.study.progress import Progress
@@ -124,6 +129,7 @@ def bundle_of(done: Run) -> Bundle:
         "variants": variants,
         "raking": done.table("raking"),
         "components": done.table("components"),
+        "own_urban": own_urban_class(done),
         "frame_margins": frame.report,
     }
     return Bundle(
