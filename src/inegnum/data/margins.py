@@ -41,7 +41,6 @@ Floats = npt.NDArray[np.float64]
 
 CENSUS_YEAR, OCCUPATION_YEAR = 2018, 2022
 FIRST_YEAR, LAST_YEAR = 2018, 2023
-OBSERVED_LIMIT = 2000
 WOMEN_UNDER_15 = 0.489  # France, 2018 to 2022: 105 boys a 100 girls at birth
 # Between-commune variance of the share of 0-14 is 0.030 squared above 10,000 inhabitants; below 500
 # it grows as 0.62 / population. Their ratio is the population at which both weigh the same.

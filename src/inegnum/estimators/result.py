@@ -33,7 +33,6 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 Link = Literal["identity", "log", "logit", "arcsin"]
 
-BASES: Final = ("direct", "model", "synthetic", "composite")
 COLUMNS: Final = (
     "geo",
     "est",

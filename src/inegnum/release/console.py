@@ -99,7 +99,9 @@ def show_difference(difference: Difference) -> None:
     console = _console()
     for cause in difference.causes:
         console.print(f"{cause.kind}: {cause.what}: {cause.old} -> {cause.new}")
-    if not difference.causes:
+    if difference.causes:
+        console.print(f"revisions come from: {difference.attribution}")
+    else:
         console.print("same study, inputs, versions and seed")
     moved = difference.table[difference.table["beyond_monte_carlo"].fillna(value=False)]
     other = difference.table[difference.table["status"] != "both"]

@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits
 from inegnum.data.areas import load_areas
 from inegnum.data.catalogue import sources as catalogue_sources
 from inegnum.data.frame import build_frame, national_frame
+from inegnum.data.margins import CENSUS_YEAR
 from inegnum.data.types import Frame
 from inegnum.errors import StudyError
 from inegnum.estimates.table import Estimates, combine
@@ -37,9 +38,6 @@ from inegnum.study.progress import Progress
 from inegnum.study.spec import Study
 
 __all__ = ["Run", "areas_of", "frames_of", "run", "seed_for"]
-
-# Oldest census margins of the frame: diploma and age by commune.
-CENSUS_YEAR = 2018
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +189,7 @@ def _verdicts(
     inputs = [asdict(source) for source in used]
     verdicts = [
         isolation(inputs, catalogue_sources()),
+        # Diploma and age by commune are the oldest margins of the frame.
         checks.year_gap(study.year, CENSUS_YEAR),
     ]
     for result in found.values():
