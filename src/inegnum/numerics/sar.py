@@ -11,8 +11,10 @@ Model
     and an area without direct estimate simply has D^-1 = 0: no other formula changes.
 
 Cost
-    An evaluation of likelihood and exact gradient is O(m b^2), b the bandwidth of B (about sqrt(m)
-    for a map). The final MSE needs Z and B^-1 whole: O(m^2 b).
+    An evaluation of likelihood, exact gradient and average information (Gilmour et al. 1995: the
+    mean of observed and expected information, free of traces) is O(m b^2), b the bandwidth of B
+    (about sqrt(m) for a map); six to eight reach the maximum. The final MSE needs Z and B^-1 whole:
+    O(m^2 b).
 
 Assumptions, limits
     W is row-standardised; |rho| < 1. When s = 0, rho is not identified.
@@ -33,10 +35,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import optimize, sparse
-from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from inegnum.errors import ConvergenceError
-from inegnum.numerics.block_tridiagonal import Blocks, Factor, Layout, factorise
+from inegnum.numerics.block_tridiagonal import Factor, factorise
+from inegnum.numerics.sar_graph import Graph
 
 __all__ = ["RHO_LIMIT", "SarFit", "fit_sar"]
 
@@ -45,114 +47,67 @@ RHO_LIMIT = 0.999  # as R sae; at 1 the process of a row-standardised W has no f
 
 
 @dataclass(frozen=True, slots=True)
-class _Determinant:
-    """log|B| and its slope in rho.
+class _Solved:
+    """Generalised least squares at (s, rho); arrays in the layout's order."""
 
-    When W is similar to a symmetric matrix S (a row-standardised symmetric proximity is),
-    log|B| = 2 log|I - rho S|, whose pattern is that of the graph itself: blocks half as wide.
-    """
-
-    one: Blocks
-    S: Blocks
-
-    @classmethod
-    def of(cls, W: Any) -> _Determinant | None:
-        scale = _symmetriser(W)
-        if scale is None:
-            return None
-        S = sparse.csr_array(sparse.diags_array(scale) @ W @ sparse.diags_array(1 / scale))
-        S = 0.5 * (S + S.T)
-        one = sparse.eye_array(W.shape[0], format="csr")
-        layout = Layout.of(abs(S) + one)
-        return cls(layout.blocks(one), layout.blocks(S))
-
-    def at(self, rho: float) -> tuple[float, float]:
-        factor = factorise(self.one.plus(self.S, -rho))
-        return 2 * factor.logdet, -2 * factor.inverse_blocks().inner(self.S)
-
-
-def _symmetriser(W: Any) -> Floats | None:
-    """Return c such that ``diag(c) W diag(1 / c)`` is symmetric, or nothing when there is none."""
-    m = W.shape[0]
-    pattern = (abs(W) + abs(W).T).tocsr()
-    log_c = np.zeros(m)
-    _, component = connected_components(pattern, directed=False)
-    for root in np.unique(component, return_index=True)[1]:
-        order, parent = breadth_first_order(pattern, int(root), directed=False)
-        child = order[1:]
-        above = parent[child]
-        forth, back = np.asarray(W[above, child]).ravel(), np.asarray(W[child, above]).ravel()
-        if (forth <= 0).any() or (back <= 0).any():
-            return None
-        step = 0.5 * np.log(forth / back)
-        for v, u, change in zip(child.tolist(), above.tolist(), step.tolist(), strict=True):
-            log_c[v] = log_c[u] + change
-    c = np.exp(log_c)
-    S = sparse.csr_array(sparse.diags_array(c) @ W @ sparse.diags_array(1 / c))
-    gap = abs(S - S.T).max() if S.nnz else 0.0
-    # Weights come with at least seven digits; a matrix that is not of this kind is off by 1e-1.
-    return c if gap <= 1e-7 else None
-
-
-@dataclass(frozen=True, slots=True)
-class Graph:
-    """W cut once: B = I - rho (W + W') + rho^2 W'W in blocks and as sparse matrices."""
-
-    layout: Layout
-    sums: Any  # W + W', ordered
-    gram: Any  # W'W, ordered
-    blocks: tuple[Blocks, Blocks, Blocks]  # identity, W + W', W'W
-    determinant: _Determinant | None
-
-    @classmethod
-    def of(cls, W: Any) -> Graph:
-        m = W.shape[0]
-        sums, gram, one = W + W.T, W.T @ W, sparse.eye_array(m, format="csr")
-        layout = Layout.of(abs(sums) + abs(gram) + one)
-        at = layout.order
-        cut = (layout.blocks(one), layout.blocks(sums), layout.blocks(gram))
-        ordered = [x.tocsr()[at][:, at].tocsr() for x in (sums, gram)]
-        return cls(layout, ordered[0], ordered[1], cut, _Determinant.of(W))
-
-    def log_det_B(self, rho: float) -> tuple[float, float]:  # noqa: N802
-        """log|B| and its slope in rho."""
-        if self.determinant is not None:
-            return self.determinant.at(rho)
-        factor = factorise(self.B(rho))
-        return factor.logdet, factor.inverse_blocks().inner(self.slope(rho))
-
-    def B(self, rho: float) -> Blocks:  # noqa: N802 - the paper's letter
-        one, sums, gram = self.blocks
-        return one.plus(sums, -rho).plus(gram, rho * rho)
-
-    def slope(self, rho: float) -> Blocks:
-        _, sums, gram = self.blocks
-        return Blocks(
-            tuple(2 * rho * g - s for g, s in zip(gram.diagonal, sums.diagonal, strict=True)),
-            tuple(2 * rho * g - s for g, s in zip(gram.lower, sums.lower, strict=True)),
-        )
-
-    def slope_matrix(self, rho: float) -> Any:
-        return 2 * rho * self.gram - self.sums
-
-    def times_B(self, rho: float, x: Floats) -> Floats:  # noqa: N802
-        return np.asarray(x - rho * (self.sums @ x) + rho**2 * (self.gram @ x))
-
-    def times_slope(self, rho: float, x: Floats) -> Floats:
-        return np.asarray(2 * rho * (self.gram @ x) - self.sums @ x)
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """Likelihood and gradient at (s, rho)."""
-
-    value: float
-    gradient: Floats
     M: Factor
     beta: Floats
     cov_beta: Floats
     T: Floats  # Z D^-1 X
     t: Floats  # Z D^-1 (y - X beta)
+    loglik: float
+    value: float  # what is maximised: restricted or profile log-likelihood
+
+    @classmethod
+    def at(cls, theta: Floats, evidence: _Evidence, log_det_B: float) -> _Solved:
+        s, rho = float(theta[0]), float(theta[1])
+        y, X, dinv, graph = evidence.y, evidence.X, evidence.dinv, evidence.graph
+        M = factorise(graph.B(rho).plus_diagonal(s * dinv))
+        T = M.solve(dinv[:, None] * X)
+        information = T.T @ graph.times_B(rho, X)
+        cov = np.linalg.inv(0.5 * (information + information.T))
+        beta = cov @ (T.T @ graph.times_B(rho, y))
+        r = np.where(dinv > 0, y - X @ beta, 0.0)
+        t = M.solve(dinv * r)
+        logV = M.logdet - log_det_B - float(np.log(dinv[dinv > 0]).sum())
+        # r' V^-1 r = r' D^-1 (r - s t)
+        value = -0.5 * (logV + float((dinv * r) @ (r - s * t)))
+        loglik = value - 0.5 * float((dinv > 0).sum()) * float(np.log(2 * np.pi))
+        if evidence.restricted:
+            value += 0.5 * float(np.linalg.slogdet(cov)[1])
+        return cls(M, beta, cov, T, t, loglik, value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """Arrays in the layout's order; dinv and y are zero where an area has no direct estimate."""
+
+    y: Floats
+    X: Floats
+    dinv: Floats
+    graph: Graph
+    restricted: bool
+
+    def value(self, theta: Floats) -> float:
+        """Log-likelihood alone, at a fraction of the cost of its gradient."""
+        return _Solved.at(theta, self, self.graph.log_det_B(float(theta[1]))).value
+
+    def point(self, theta: Floats) -> Point:
+        return _evaluate(theta, self)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Likelihood, gradient and average information at (s, rho)."""
+
+    value: float
+    gradient: Floats
+    information: Floats
+    M: Factor
+    beta: Floats
+    cov_beta: Floats
+    T: Floats
+    t: Floats
     loglik: float
 
 
@@ -192,39 +147,76 @@ class SarFit:
     point: Point
 
 
-def _evaluate(
-    theta: Floats, y: Floats, X: Floats, dinv: Floats, graph: Graph, *, restricted: bool
-) -> Point:
-    """Likelihood (restricted or profile) and its exact gradient; arrays in the layout's order."""
+def _evaluate(theta: Floats, evidence: _Evidence) -> Point:
+    """Likelihood (restricted or profile), its exact gradient and average information."""
     s, rho = float(theta[0]), float(theta[1])
-    B, slope = graph.B(rho), graph.slope(rho)
-    logB, slope_logB = graph.log_det_B(rho)
-    fM = factorise(B.plus_diagonal(s * dinv))
-    Z = fM.inverse_blocks()
-    T = fM.solve(dinv[:, None] * X)
-    information = T.T @ graph.times_B(rho, X)
-    cov = np.linalg.inv(0.5 * (information + information.T))
-    beta = cov @ (T.T @ graph.times_B(rho, np.nan_to_num(y)))
-    r = np.where(dinv > 0, y - X @ beta, 0.0)
-    t = fM.solve(dinv * r)
-    BT, BdT = graph.times_B(rho, T), graph.times_slope(rho, T)
-    tBt, tBdt = float(t @ graph.times_B(rho, t)), float(t @ graph.times_slope(rho, t))
-    logD = -float(np.log(dinv[dinv > 0]).sum())
-    logV = fM.logdet - logB + logD
-    # r' V^-1 r = r' D^-1 (r - s t)
-    quadratic = float((dinv * r) @ (r - s * t))
+    dinv, graph = evidence.dinv, evidence.graph
+    slope = graph.slope(rho)
+    logB, slope_logB, solve_B = graph.determinant_of_B(rho)
+    now = _Solved.at(theta, evidence, logB)
+    Z = now.M.inverse_blocks()
+    T, t, cov = now.T, now.t, now.cov_beta
+    TBt = np.column_stack([graph.times_B(rho, T), graph.times_B(rho, t)])
+    TdBt = np.column_stack([graph.times_slope(rho, T), graph.times_slope(rho, t)])
+    p = T.shape[1]
     trace_Z = float(np.concatenate([np.diag(b) for b in Z.diagonal]) @ dinv)
     trace = np.array([trace_Z, Z.inner(slope) - slope_logB])
-    value = -0.5 * (logV + quadratic)
-    loglik = value - 0.5 * float((dinv > 0).sum()) * float(np.log(2 * np.pi))
-    if restricted:
-        value += 0.5 * float(np.linalg.slogdet(cov)[1])
+    if evidence.restricted:
+        BT, BdT = TBt[:, :p], TdBt[:, :p]
         trace -= np.array([np.sum(cov * (T.T @ BT)), -s * np.sum(cov * (T.T @ BdT))])
-    gradient = 0.5 * (np.array([tBt, -s * tBdt]) - trace)
-    return Point(value, gradient, fM, beta, cov, T, t, loglik)
+    # V_1 = dV/ds and V_2 = dV/drho meet P y as V_1 P y = t, V_2 P y = -s B^-1 dB t.
+    u = TdBt[:, p]
+    first, second = (now.M.solve(np.column_stack([TBt[:, p], u]))).T
+    gradient = 0.5 * (np.array([float(t @ TBt[:, p]), -s * float(t @ u)]) - trace)
+    cross = -s * float(t @ (dinv * second))
+    J = np.array(
+        [[float(t @ (dinv * first)), cross], [cross, s * float(u @ (solve_B(u) - second))]]
+    )
+    K = np.column_stack([T.T @ TBt[:, p], -s * (T.T @ u)])
+    information = 0.5 * (J - K.T @ cov @ K)
+    return Point(now.value, gradient, information, now.M, now.beta, cov, T, t, now.loglik)
 
 
-def _newton(evaluate: Any, theta: Floats, scale: Floats, point: Point) -> tuple[Floats, Point, int]:
+def _climb(evidence: _Evidence, theta: Floats, scale: Floats) -> tuple[Floats, Point, int] | None:
+    """Average-information steps, then secant corrections; nothing when a bound comes near.
+
+    Average information is right to O(m^-1/2): each of its steps gains one digit, and a rank-one
+    correction from the gradients makes the last ones superlinear.
+    """
+    point, H = evidence.point(theta), np.empty((2, 2))
+    H[:] = point.information
+    for used in range(1, 25):
+        if np.linalg.det(H) <= 0 or H[0, 0] <= 0:
+            return None
+        move = np.linalg.solve(H, point.gradient)
+        room = 0.5 * (RHO_LIMIT - abs(theta[1]))
+        length = min(1.0, 0.8 * theta[0] / max(-move[0], 1e-300), room / max(abs(move[1]), 1e-300))
+        new = theta + length * move
+        if new[0] < 1e-4 * scale[0] or abs(new[1]) > 0.98:
+            return None
+        after = evidence.point(new)
+        # Rounding of the value is about 1e-13 of it; a step that loses more went too far.
+        while after.value < point.value - 1e-11 * abs(point.value) and length > 1e-3:
+            length *= 0.5
+            new = theta + length * move
+            after, used = evidence.point(new), used + 1
+        step = new - theta
+        # 1e-9 of the scale: what is left is at least ten times smaller.
+        if length == 1.0 and (np.abs(step) <= 1e-9 * scale).all():
+            return new, after, used + 1
+        gap = (point.gradient - after.gradient) - H @ step
+        close = float(gap @ step)
+        if (np.abs(step) < 0.2 * scale).all() and abs(close) > 1e-8 * float(step @ H @ step):
+            H = H + np.outer(gap, gap) / close
+        else:
+            H = after.information.copy()
+        theta, point = new, after
+    return None
+
+
+def _newton(
+    evidence: _Evidence, theta: Floats, scale: Floats, point: Point
+) -> tuple[Floats, Point, int]:
     """Finish with Newton steps on the exact gradient, its differences giving the Hessian once.
 
     The point is close: a Hessian good to 1e-4 gains about four digits a step.
@@ -233,7 +225,7 @@ def _newton(evaluate: Any, theta: Floats, scale: Floats, point: Point) -> tuple[
     for j in range(2):
         step = np.zeros(2)
         step[j] = 1e-5 * scale[j]
-        H[j] = (evaluate(theta + step).gradient - point.gradient) / step[j]
+        H[j] = (evidence.point(theta + step).gradient - point.gradient) / step[j]
     H = 0.5 * (H + H.T)
     for _ in range(30):
         move = -np.linalg.solve(H, point.gradient)
@@ -245,13 +237,44 @@ def _newton(evaluate: Any, theta: Floats, scale: Floats, point: Point) -> tuple[
                 f"{theta[0]:.4g}, {theta[1]:.4g}",
                 hint="the likelihood is nearly flat: there may be no spatial pattern to estimate",
             )
-        theta, point, used = new, evaluate(new), used + 1
+        theta, point, used = new, evidence.point(new), used + 1
         # 1e-9 of the scale: what is left is at least ten times smaller.
         if (np.abs(move) <= 1e-9 * scale).all():
             return theta, point, used
     raise ConvergenceError(
         "the spatial model did not converge", got=f"last step {move} after 30 Newton steps"
     )
+
+
+def _bounded(evidence: _Evidence, start: float, first: float) -> tuple[Floats, Point, int, str]:
+    """Search with bounds, slower, for likelihoods whose maximum is at or near one."""
+    scale = np.array([start, 1.0])
+    count = 0
+
+    def negative(z: Floats) -> tuple[float, Floats]:
+        nonlocal count
+        count += 1
+        point = evidence.point(z * scale)
+        return -point.value, -point.gradient * scale
+
+    found = optimize.minimize(
+        negative,
+        np.array([1.0, first]),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0.0, None), (-RHO_LIMIT, RHO_LIMIT)],
+        options={"maxiter": 200, "ftol": 1e-11, "gtol": 1e-4},
+    )
+    theta = found.x * scale
+    point = evidence.point(theta)
+    boundary = (
+        "sigma2" if theta[0] <= 1e-8 * start else "rho" if abs(theta[1]) >= RHO_LIMIT - 1e-9 else ""
+    )
+    if not boundary:
+        spread = np.array([theta[0], 1 - abs(theta[1])])
+        theta, point, used = _newton(evidence, theta, spread, point)
+        count += used
+    return theta, point, count, boundary
 
 
 def fit_sar(
@@ -277,38 +300,15 @@ def fit_sar(
     graph = Graph.of(sparse.csr_array(W))
     at = graph.layout.order
     dinv = np.where(np.isnan(y), 0.0, 1 / np.where(np.isnan(D), 1.0, D))[at]
-    ordered = (np.where(np.isnan(y), 0.0, y)[at], X[at], dinv, graph)
-
-    def evaluate(theta: Floats) -> Point:
-        return _evaluate(theta, *ordered, restricted=restricted)
-
-    scale = np.array([start, 1.0])
-    count = 0
-
-    def negative(z: Floats) -> tuple[float, Floats]:
-        nonlocal count
-        count += 1
-        point = evaluate(z * scale)
-        return -point.value, -point.gradient * scale
-
-    first = min((0.0, 0.5, -0.5), key=lambda rho: negative(np.array([1.0, rho]))[0])
-    found = optimize.minimize(
-        negative,
-        np.array([1.0, first]),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(0.0, None), (-RHO_LIMIT, RHO_LIMIT)],
-        options={"maxiter": 200, "ftol": 1e-11, "gtol": 1e-4},
-    )
-    theta = found.x * scale
-    point = evaluate(theta)
-    boundary = (
-        "sigma2" if theta[0] <= 1e-8 * start else "rho" if abs(theta[1]) >= RHO_LIMIT - 1e-9 else ""
-    )
-    if not boundary:
-        spread = np.array([theta[0], 1 - abs(theta[1])])
-        theta, point, used = _newton(evaluate, theta, spread, point)
-        count += used
+    evidence = _Evidence(np.where(np.isnan(y), 0.0, y)[at], X[at], dinv, graph, restricted)
+    rhos = (0.0, 0.5, -0.5)
+    first = max(rhos, key=lambda rho: evidence.value(np.array([start, rho])))
+    found = _climb(evidence, np.array([start, first]), np.array([start, 1.0]))
+    boundary = ""
+    if found is None:
+        theta, point, count, boundary = _bounded(evidence, start, first)
+    else:
+        theta, point, count = found
     effects = np.empty(len(y))
     effects[at] = theta[0] * point.t
     return SarFit(
@@ -320,7 +320,7 @@ def fit_sar(
         point.loglik,
         boundary,
         restricted,
-        count,
+        count + len(rhos),
         graph,
         point,
     )
