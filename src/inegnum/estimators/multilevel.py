@@ -180,6 +180,37 @@ class Fit:
                 got=", ".join(sorted(unknown)),
                 expected=", ".join(COMPONENTS),
             )
+        profile, area, N, which = self.logits(frame, seed=seed, components=components)
+        counts, persons = poststratify(profile, area, N, frame=which)
+        counts, persons, items = with_groups(counts, persons, frame, groups, self.indicator)
+        if self.tier != "T3":
+            return counts, persons, items
+        whole = np.arange(len(frame.areas), len(items))
+        if len(whole) == 0:
+            raise PublicationError(
+                "a single national total says nothing of sub-areas",
+                where=self.indicator.code,
+                expected="groups: the territory as a whole",
+                hint="an order of magnitude for the territory is all there is: nothing to map",
+            )
+        return counts[:, whole], persons[:, whole], items.iloc[whole].reset_index(drop=True)
+
+    def logits(
+        self, frame: Frame, *, seed: int, components: Collection[Component] = COMPONENTS
+    ) -> tuple[Floats, Floats, Floats, Ints | None]:
+        """Return what `poststratify` takes: the draws `predict` sums over profiles and areas.
+
+        Returns
+        -------
+        profile : ndarray of shape (S, K)
+            Logit of each profile of the universe, in the order of `codebook.profiles`.
+        area : ndarray of shape (S, A)
+            Logit part of each area, deviation included.
+        N : ndarray of shape (A, K), or (F, A, K)
+            Persons; several frames when they are drawn.
+        which : ndarray of shape (S,), or None
+            Frame of each draw.
+        """
         mask = frame.mask(self.indicator.universe)
         require_persons(frame, self.indicator.universe)
         drawn = "frame" in components and frame.draws.size > 0
@@ -197,19 +228,7 @@ class Fit:
         profile = part.profile[:, mask]
         # Evaluated at the areas' mean logit: they differ by less than the correction can see.
         profile = profile + recentring(profile + area.mean(axis=1, keepdims=True), variance)
-        counts, persons = poststratify(profile, area + deviation, N, frame=which)
-        counts, persons, items = with_groups(counts, persons, frame, groups, self.indicator)
-        if self.tier != "T3":
-            return counts, persons, items
-        whole = np.arange(len(frame.areas), len(items))
-        if len(whole) == 0:
-            raise PublicationError(
-                "a single national total says nothing of sub-areas",
-                where=self.indicator.code,
-                expected="groups: the territory as a whole",
-                hint="an order of magnitude for the territory is all there is: nothing to map",
-            )
-        return counts[:, whole], persons[:, whole], items.iloc[whole].reset_index(drop=True)
+        return profile, area + deviation, N, which
 
     def _parts(self, components: Collection[Component], drawn: bool) -> Coefficients:
         """Return coefficients, shift included, with the switched-off components held."""
