@@ -6,7 +6,12 @@ from scipy.special import expit
 
 from inegnum.errors import InputError
 from inegnum.numerics import poststratify as module
-from inegnum.numerics.poststratify import poststratify, recentring, shift_to
+from inegnum.numerics.poststratify import (
+    poststratify,
+    poststratify_groups,
+    recentring,
+    shift_to,
+)
 
 
 def problem(S=7, A=3, K=11, F=4):
@@ -27,6 +32,17 @@ def test_it_is_the_plain_sum(monkeypatch, compiled):
     p = expit(b[:, None, :] + a[:, :, None])
     np.testing.assert_allclose(counts, (N[f] * p).sum(axis=2), rtol=1e-12)
     np.testing.assert_allclose(persons, N[f].sum(axis=2))
+
+
+def test_groups_are_the_plain_sum_over_their_members():
+    b, a, N, f = problem()
+    members = np.zeros((11, 3))
+    members[:4, 0] = members[2:9, 1] = members[:, 2] = 1  # the second overlaps, the third is all
+    counts, persons = poststratify_groups(b, a, N, members, frame=f)
+    p = expit(b[:, None, :] + a[:, :, None])
+    np.testing.assert_allclose(counts, (N[f] * p) @ members, rtol=1e-12)
+    np.testing.assert_allclose(persons, N[f] @ members, rtol=1e-12)
+    np.testing.assert_allclose(counts[:, :, 2], poststratify(b, a, N, frame=f)[0], rtol=1e-12)
 
 
 @pytest.mark.parametrize("compiled", [False, True])

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from inegnum.errors import ConvergenceError, InputError
 
-__all__ = ["poststratify", "recentring", "shift_to"]
+__all__ = ["poststratify", "poststratify_groups", "recentring", "shift_to"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -212,3 +212,39 @@ def recentring(logits: Floats, variance: Floats) -> Floats:
     """
     v = np.asarray(variance)[:, None]
     return np.asarray(0.5 * v * np.tanh(0.5 * logits / np.sqrt(1 + 0.35 * v)))
+
+
+def poststratify_groups(
+    profile: Floats, area: Floats, N: Floats, members: Floats, *, frame: Ints | None = None
+) -> tuple[Floats, Floats]:
+    """Return what `poststratify` does for groups of profiles within each area.
+
+    Parameters
+    ----------
+    profile, area, N, frame
+        As for `poststratify`.
+    members : ndarray of shape (K, G)
+        1 where a profile belongs to a group, else 0; groups may overlap.
+
+    Returns
+    -------
+    counts, persons : ndarray of shape (S, A, G)
+
+    Examples
+    --------
+    >>> logits, N = np.array([[0.0, 100.0]]), np.array([[3.0, 1.0]])
+    >>> counts, persons = poststratify_groups(logits, np.zeros((1, 1)), N, np.eye(2))
+    >>> (counts / persons).tolist()
+    [[[0.5, 1.0]]]
+    """
+    frames = N[None] if N.ndim == 2 else N
+    which = np.zeros(len(profile), dtype=np.int64) if frame is None else frame
+    counts = np.empty((*area.shape, members.shape[1]))
+    for f in np.unique(which):
+        rows = np.flatnonzero(which == f)
+        odds = np.exp(-np.clip(profile[rows], -80, 80))
+        scale = np.exp(-np.clip(area[rows], -80, 80))
+        for a in range(area.shape[1]):
+            rates = 1.0 / (1.0 + odds * scale[:, a, None])
+            counts[rows, a] = rates @ (frames[f, a][:, None] * members)
+    return counts, (frames @ members)[which]

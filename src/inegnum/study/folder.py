@@ -129,6 +129,7 @@ def bundle_of(done: Run) -> Bundle:
         "variants": variants,
         "raking": done.table("raking"),
         "components": done.table("components"),
+        "profiles": done.table("profiles"),
         "own_urban": own_urban_class(done),
         "frame_margins": frame.report,
     }

@@ -14,7 +14,8 @@ import pandas as pd
 from inegnum.data.survey import load_survey
 from inegnum.data.types import Frame, SurveyCells
 from inegnum.estimates.estimate import area_draws
-from inegnum.estimates.table import AreaDraws
+from inegnum.estimates.profiles import profile_rates
+from inegnum.estimates.table import AreaDraws, tabulate
 from inegnum.estimators.decompose import decompose
 from inegnum.estimators.multilevel import Fit, fit
 from inegnum.estimators.spec import ModelSpec
@@ -22,6 +23,7 @@ from inegnum.estimators.variants import components, variants
 from inegnum.estimators.weighting import raked_rate
 from inegnum.review import run_checks as checks
 from inegnum.review.verdict import Verdict
+from inegnum.study.spec import Publication
 
 __all__ = ["Frames", "IndicatorRun", "run_indicator"]
 
@@ -61,6 +63,8 @@ class IndicatorRun:
         ``indicator, step, est, delta, lower, upper``.
     components : DataFrame
         ``indicator`` and one standard deviation a component, as proportions, for the territory.
+    profiles : DataFrame
+        Rates of groups of residents (`estimates.profiles.COLUMNS`).
     verdicts : tuple of Verdict
     """
 
@@ -70,11 +74,12 @@ class IndicatorRun:
     variants: pd.DataFrame
     decomposition: pd.DataFrame
     components: pd.DataFrame
+    profiles: pd.DataFrame
     verdicts: tuple[Verdict, ...]
 
 
 def run_indicator(
-    code: str, spec: ModelSpec, frames: Frames, *, seed: int, with_variants: bool = True
+    code: str, spec: ModelSpec, frames: Frames, *, seed: int, quality: Publication | None = None
 ) -> IndicatorRun:
     """Estimate one indicator and what stands beside it.
 
@@ -87,9 +92,11 @@ def run_indicator(
     frames : Frames
     seed : int
         Of everything drawn for this indicator.
-    with_variants : bool
-        Whether the model is fitted again under every other defensible choice.
+    quality : Publication, optional
+        Mass of the intervals, limits of the classes, and whether the model is fitted again under
+        every other defensible choice (it is unless told otherwise).
     """
+    quality = quality or Publication()
     survey = load_survey(code)
     fitted = fit(spec, survey, national=frames.national, seed=seed)
     drawn = area_draws(
@@ -97,8 +104,16 @@ def run_indicator(
     )
     raking = _raking(survey, fitted, frames.territory)
     steps = _decomposition(fitted, frames, seed)
-    others = _variants(fitted, survey, frames, seed) if with_variants else pd.DataFrame()
+    others = _variants(fitted, survey, frames, seed) if quality.variants else pd.DataFrame()
     shares = components(fitted, frames.territory, seed=seed)
+    groups = profile_rates(
+        fitted,
+        frames.territory,
+        tabulate(drawn, year=frames.territory.year, prob=quality.prob, limits=quality.limits()),
+        survey=survey,
+        seed=seed,
+        limits=quality.limits(),
+    )
     weighed = shares[shares["geo"] == _whole(frames)[0]].drop(columns=["geo", "level"])
     return IndicatorRun(
         fitted,
@@ -107,6 +122,7 @@ def run_indicator(
         others,
         steps,
         weighed.assign(indicator=code),
+        groups,
         _verdicts(code, fitted, drawn, raking, steps),
     )
 

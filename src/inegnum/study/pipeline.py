@@ -35,7 +35,7 @@ from inegnum.review.verdict import Verdict
 from inegnum.study.evidence import spec_for
 from inegnum.study.indicator import Frames, IndicatorRun, run_indicator
 from inegnum.study.progress import Progress
-from inegnum.study.spec import Study
+from inegnum.study.spec import Publication, Study
 
 __all__ = ["Run", "areas_of", "frames_of", "run", "seed_for"]
 
@@ -73,7 +73,7 @@ class Run:
         return str(areas["whole"].iloc[0]), str(areas["whole_name"].iloc[0])
 
     def table(self, name: str) -> pd.DataFrame:
-        """Return ``raking``, ``variants``, ``decomposition`` or ``components``, all indicators."""
+        """Return a table of `IndicatorRun` over all indicators, for instance ``raking``."""
         parts: list[pd.DataFrame] = [getattr(one, name) for one in self.indicators.values()]
         joined = pd.concat(parts, ignore_index=True)
         first = [column for column in joined.columns if column == "indicator"]
@@ -115,9 +115,7 @@ def run(study: Study, *, progress: Progress | None = None, jobs: int | None = No
     jobs = jobs or min(os.cpu_count() or 1, 4, len(specs))
     with _timed(timings, "indicators"):
         results = Parallel(n_jobs=jobs, return_as="generator")(
-            delayed(_one)(
-                code, spec, frames, seed_for(study, code), with_variants=study.quality.variants
-            )
+            delayed(_one)(code, spec, frames, seed_for(study, code), study.quality)
             for code, (spec, _) in specs.items()
         )
         found = dict(zip(specs, progress.over("indicators", results, len(specs)), strict=True))
@@ -135,11 +133,11 @@ def run(study: Study, *, progress: Progress | None = None, jobs: int | None = No
 
 
 def _one(
-    code: str, spec: ModelSpec, frames: Frames, seed: int, *, with_variants: bool
+    code: str, spec: ModelSpec, frames: Frames, seed: int, quality: Publication
 ) -> IndicatorRun:
     # The products are small and many: one thread is faster, and the bytes stay the same.
     with threadpool_limits(limits=1):
-        return run_indicator(code, spec, frames, seed=seed, with_variants=with_variants)
+        return run_indicator(code, spec, frames, seed=seed, quality=quality)
 
 
 def areas_of(study: Study) -> pd.DataFrame:
