@@ -18,7 +18,15 @@ from inegnum.data.codebook import profiles
 from inegnum.data.frame_atoms import LOCAL_AGES, LOCAL_SHAPE, age_groups, to_local
 from inegnum.data.frame_communes import _predicted_z
 from inegnum.data.frame_import import imported_margins
-from inegnum.data.frame_predict import draw_occupation, draw_shares, links, predict, shares_of, z_of
+from inegnum.data.frame_predict import (
+    N_Z,
+    draw_occupation,
+    draw_shares,
+    links,
+    predict,
+    shares_of,
+    z_of,
+)
 from inegnum.data.frame_strata import department_effect, department_tables, keyed
 from inegnum.data.frame_tiers import refine_frame
 from inegnum.data.importers import read_file
@@ -97,8 +105,10 @@ def test_draws_of_communes_below_the_learned_sizes_cover_their_truth(truth: Trut
     for i in np.flatnonzero(truth.small):
         one = truth.margins.at([truth.margins.areas["geo"][i]])
         rng, n = keyed(11, one.areas["geo"][0]), float(one.persons[0])
-        drawn = np.concatenate([one.occupation[None], draw_occupation(one, rng, DRAWS)])
-        age, _, women = shares_of(_predicted_z(one, drawn, effect, rng) + shift)
+        drawn = np.concatenate([one.occupation[None], draw_occupation(one, [rng], DRAWS)])
+        normal = rng.normal(size=(DRAWS, 1, N_Z))
+        z = _predicted_z(one, drawn, effect[:, None], normal)[:, 0]
+        age, _, women = shares_of(z + shift)
         age = draw_shares(age[1:], n, rng)
         women = draw_shares(np.stack([women[1:], 1 - women[1:]], axis=-1), n, rng)[:, 0]
         sizes.append(n)

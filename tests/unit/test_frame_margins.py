@@ -157,7 +157,7 @@ def test_the_drift_of_diplomas_is_the_same_draw_everywhere() -> None:
 
 def test_occupations_vary_as_a_sample_of_households_does() -> None:
     margins = commune_margins(2022).at(["33249", "33065"])  # above and below 10,000 inhabitants
-    drawn = draw_occupation(margins, np.random.default_rng(3), 4000)
+    drawn = draw_occupation(margins, np.random.default_rng(3).spawn(2), 4000)
     for i, fraction in enumerate((0.40, 0.25)):
         share = margins.occupation[i]
         effective = margins.persons[i] * fraction / (1 - fraction) / 1.3

@@ -24,6 +24,7 @@ from inegnum.data.frame_atoms import (
     to_local,
 )
 from inegnum.data.frame_predict import (
+    N_Z,
     draw_occupation,
     draw_shares,
     links,
@@ -43,6 +44,7 @@ from inegnum.data.frame_strata import (
 from inegnum.data.margins import CommuneMargins
 from inegnum.errors import ConvergenceError
 from inegnum.numerics.ipf import Margin, axis_margin, ipf
+from inegnum.numerics.ipf_crossed import collapse
 
 __all__ = ["Targets", "children", "commune_tables", "commune_targets"]
 
@@ -84,14 +86,23 @@ def commune_tables(
         The margins of a commune cannot all be met.
     """
     targets = commune_targets(margins, draws, seed)
-    flat = _seeds(margins, draws, seed, ages).reshape(-1, *shape_of(ages))
-    scale = flat.sum(axis=(1, 2, 3, 4), keepdims=True)
+    flat = _seeds(margins, draws, seed, ages).reshape((1 + draws) * len(margins.areas), -1)
     # A cell the department does not have may exist in one of its communes: keep it open.
-    flat = np.maximum(flat / scale, 1e-9)
+    flat = np.maximum(flat / flat.sum(axis=1, keepdims=True), 1e-9)
+    # Ages and status never cross sex and occupation, and most ages share a group.
+    of_cell, gathered = collapse(_margins(margins.persons, targets, ages), (0, 2))
+    order = np.argsort(of_cell, kind="stable")
+    starts = np.searchsorted(of_cell[order], np.arange(of_cell.max() + 1))
+    coarse = np.add.reduceat(flat[:, order], starts, axis=1)
     fit = ipf(
-        flat, _margins(margins.persons, targets, ages), tol=_TOL, max_iterations=500, unmet="nan"
+        coarse.reshape(-1, *gathered[0].groups.shape),
+        gathered,
+        tol=_TOL,
+        max_iterations=500,
+        unmet="nan",
     )
-    tables = fit.fitted.reshape(1 + draws, len(margins.areas), *shape_of(ages))
+    flat *= (fit.fitted.reshape(coarse.shape) / coarse).take(of_cell, axis=1)
+    tables = flat.reshape(1 + draws, len(margins.areas), *shape_of(ages))
     return _possible(tables, margins), targets
 
 
@@ -133,50 +144,58 @@ def _seeds(margins: CommuneMargins, draws: int, seed: int, ages: tuple[int, ...]
 
 def commune_targets(margins: CommuneMargins, draws: int, seed: int) -> Targets:
     """Return point margins and their draws."""
-    occupation = np.empty((1 + draws, len(margins.areas), 7))
-    z = np.empty((1 + draws, len(margins.areas), 9))
-    effects = {
-        d: department_effect(d, margins.year, draws, seed)
-        for d in margins.areas["department"].unique()
-    }
-    for i, area in enumerate(margins.areas.itertuples()):
-        one = margins.at([str(area.geo)])
-        rng = keyed(seed, "commune", str(area.geo))
-        occupation[0, i] = one.occupation[0]
-        occupation[1:, i] = draw_occupation(one, rng, draws)[:, 0]
-        if one.observed[0]:
-            z[:, i] = _observed_z(one, draws, rng)
-        else:
-            z[:, i] = _predicted_z(one, occupation[:, [i]], effects[area.department], rng)
+    geos = [str(geo) for geo in margins.areas["geo"]]
+    rngs = [keyed(seed, "commune", geo) for geo in geos]
+    drawn = draw_occupation(margins, rngs, draws)
+    occupation = np.concatenate([margins.occupation[None], drawn])
+    normal = np.stack([rng.normal(size=(draws, N_Z)) for rng in rngs], axis=1)
+    z = np.empty((1 + draws, len(geos), N_Z))
+    seen, unseen = np.flatnonzero(margins.observed), np.flatnonzero(~margins.observed)
+    if len(seen):
+        z[:, seen] = _observed_z(margins.take(seen), normal[:, seen])
+    if len(unseen):
+        z[:, unseen] = _predicted_z(
+            margins.take(unseen),
+            occupation[:, unseen],
+            _effects(margins.areas["department"].to_numpy()[unseen], margins.year, draws, seed),
+            normal[:, unseen],
+        )
     age, status, women = shares_of(z)
     status = drifted(status, common_drift(margins.year, draws, seed))
-    for i in map(int, np.flatnonzero(~margins.observed)):
+    both = np.stack([women, 1 - women], axis=-1)
+    for i in map(int, unseen):
         # A commune is finite: its shares differ from what is expected of a commune like it.
-        rng, n = keyed(seed, "finite", margins.areas["geo"][i]), float(margins.persons[i])
-        age[1:, i] = draw_shares(age[1:, i], n, rng)
-        status[1:, i] = draw_shares(status[1:, i], n, rng)
-        both = np.stack([women[1:, i], 1 - women[1:, i]], axis=-1)
-        women[1:, i] = draw_shares(both, n, rng)[:, 0]
+        rng, n = keyed(seed, "finite", geos[i]), float(margins.persons[i])
+        for shares in (age, status, both):
+            shares[1:, i] = draw_shares(shares[1:, i], n, rng)
     status[..., 0] = np.minimum(status[..., 0], 0.95 * age[..., 1])
     status /= status.sum(axis=-1, keepdims=True)
-    return Targets(occupation, age, status, women)
+    return Targets(occupation, age, status, both[..., 0])
 
 
-def _observed_z(one: CommuneMargins, draws: int, rng: np.random.Generator) -> Floats:
-    z = z_of(one.age[0], one.status[0], one.women[0])
-    sd = margin_noise().sd(years_old(one), one.persons)[0]
-    return np.concatenate([z[None], z + rng.normal(size=(draws, len(z))) * sd])
+def _effects(departments: npt.NDArray[np.object_], year: int, draws: int, seed: int) -> Floats:
+    """Return the deviation of each commune's department, (1 + F, A, 9)."""
+    known = {d: department_effect(str(d), year, draws, seed) for d in set(departments)}
+    return np.stack([known[d] for d in departments], axis=1)
+
+
+def _observed_z(margins: CommuneMargins, normal: Floats) -> Floats:
+    """Return log ratios of observed margins (1 + F, A, 9), moved by standard normals (F, A, 9)."""
+    z = z_of(margins.age, margins.status, margins.women)
+    sd = margin_noise().sd(years_old(margins), margins.persons)
+    return np.concatenate([z[None], z + normal * sd])
 
 
 def _predicted_z(
-    one: CommuneMargins, occupation: Floats, effect: Floats, rng: np.random.Generator
+    margins: CommuneMargins, occupation: Floats, effect: Floats, normal: Floats
 ) -> Floats:
-    fitted = links(one.year)
-    z = predict(one, fitted, occupation)[:, 0] + effect
+    """Return predicted log ratios (1 + F, A, 9), moved by standard normals (F, A, 9)."""
+    fitted = links(margins.year)
+    z = predict(margins, fitted, occupation) + effect
     # Links were learned above 2,000 inhabitants: below, a commune ages as the smallest of those.
-    aged = margin_noise().drift(years_old(one), np.maximum(one.persons, 1700.0))[0]
-    spread = np.linalg.cholesky(fitted.within + np.diag(aged))
-    z[1:] += rng.normal(size=(len(z) - 1, len(spread))) @ spread.T
+    aged = margin_noise().drift(years_old(margins), np.maximum(margins.persons, 1700.0))
+    spread = np.linalg.cholesky(fitted.within + aged[:, :, None] * np.eye(N_Z))
+    z[1:] += np.einsum("fak,ajk->faj", normal, spread)
     return np.asarray(z)
 
 

@@ -32,6 +32,7 @@ doi:10.2307/3001853 (moments).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -45,6 +46,7 @@ from inegnum.data.codebook import URBAN
 from inegnum.data.margins import CENSUS_YEAR, CommuneMargins, commune_margins, diploma_shares
 
 __all__ = [
+    "N_Z",
     "Links",
     "Noise",
     "draw_occupation",
@@ -275,13 +277,21 @@ def _z_of_census(census: pd.DataFrame) -> Floats:
     return z_of(age / total, status / total, women.to_numpy())
 
 
-def draw_occupation(margins: CommuneMargins, rng: np.random.Generator, draws: int) -> Floats:
-    """Draw occupations from the sampling of the long form, shape (F, A, 7)."""
+def draw_occupation(
+    margins: CommuneMargins, rngs: Sequence[np.random.Generator], draws: int
+) -> Floats:
+    """Draw occupations from the sampling of the long form, (F, A, 7), a generator a commune."""
     fraction = np.where(margins.population < _LARGE, _FRACTION_SMALL, _FRACTION_LARGE)
     effective = margins.persons * fraction / (1 - fraction) / _DEFF
     shape = margins.occupation * effective[:, None]
     # A class the sample did not meet may still hold a person or two.
-    drawn = rng.standard_gamma(np.broadcast_to(shape + 0.1, (draws, *shape.shape)))
+    drawn = np.stack(
+        [
+            rng.standard_gamma(np.broadcast_to(one + 0.1, (draws, len(one))))
+            for rng, one in zip(rngs, shape, strict=True)
+        ],
+        axis=1,
+    )
     return np.asarray(drawn / drawn.sum(axis=-1, keepdims=True))
 
 

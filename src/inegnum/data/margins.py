@@ -125,6 +125,10 @@ class CommuneMargins:
                 expected="communes of metropolitan France with inhabitants (COG 2025)",
                 hint=_why_unknown(unknown[0], list(index)),
             )
+        return self.take(where)
+
+    def take(self, where: npt.NDArray[np.int64]) -> CommuneMargins:
+        """Return the margins at these positions."""
         return CommuneMargins(
             self.areas.iloc[where].reset_index(drop=True),
             self.year,

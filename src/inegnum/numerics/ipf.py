@@ -28,12 +28,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from inegnum.errors import ConvergenceError, MarginError
+from inegnum.numerics.ipf_crossed import fit_crossed, sides
 from inegnum.numerics.tabular import (
     Margin,
     axis_margin,
@@ -47,6 +48,8 @@ __all__ = ["Ipf", "Margin", "axis_margin", "contradictions", "ipf", "reconcile"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+# Two-way tables beyond this number are worth the second that loading the compiled passes takes.
+COMPILED_FROM: Final = 2_000
 # Tables fitted together: enough to amortise numpy's overhead, few enough to stay in cache.
 _CHUNK = 64
 
@@ -228,12 +231,17 @@ def ipf(
     x = np.where(alive, flat, 0.0)
     tolerance = tol * np.maximum(np.max([t.sum(axis=1) for t in targets], axis=0), 1e-300)
     iterations = np.zeros(n_tables, dtype=np.int64)
-    for start in range(0, n_tables, _CHUNK):
-        part = slice(start, start + _CHUNK)
-        x[part], iterations[part] = _fit_chunk(
-            x[part], [t[part] for t in targets], sums, index, tolerance[part], max_iterations
-        )
-    residuals = _gaps(x, targets, sums)
+    if n_tables >= COMPILED_FROM and sides(margins) is not None:
+        two_way = (shape[0], shape[1])
+        x, iterations = fit_crossed(x, two_way, margins, targets, (tolerance, max_iterations))
+    else:
+        for start in range(0, n_tables, _CHUNK):
+            part = slice(start, start + _CHUNK)
+            x[part], iterations[part] = _fit_chunk(
+                x[part], [t[part] for t in targets], sums, index, tolerance[part], max_iterations
+            )
+    # What overflowed on the way to nowhere is as far from its targets as can be.
+    residuals = np.nan_to_num(_gaps(x, targets, sums), nan=np.inf)
     if unmet == "raise":
         _refuse_unmet(residuals, margins, targets, [x @ m for m in sums], tolerance)
     x[(residuals > tolerance).any(axis=0)] = np.nan
