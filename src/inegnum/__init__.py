@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from inegnum.draws import Draws as Draws
     from inegnum.estimates.estimate import estimate as estimate
     from inegnum.estimates.table import Estimates as Estimates
+    from inegnum.estimators.area import bayes_fay_herriot as bayes_fay_herriot
     from inegnum.estimators.area import fay_herriot as fay_herriot
     from inegnum.estimators.area import spatial_fay_herriot as spatial_fay_herriot
     from inegnum.estimators.calibration import Calibration as Calibration
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from inegnum.estimators.multilevel import fit as fit
     from inegnum.estimators.replication import replicate as replicate
     from inegnum.estimators.spec import ModelSpec as ModelSpec
+    from inegnum.estimators.unit.bayes import bayes_bhf as bayes_bhf
     from inegnum.estimators.unit.bhf import bhf as bhf
     from inegnum.estimators.unit.ebp import ebp as ebp
     from inegnum.estimators.unit.pseudo import pseudo_eblup as pseudo_eblup
@@ -74,6 +76,8 @@ _WHERE = {
     "Study": "study",
     "SurveyCells": "data.types",
     "Truncated": "estimators.calibration",
+    "bayes_bhf": "estimators.unit.bayes",
+    "bayes_fay_herriot": "estimators.area",
     "bhf": "estimators.unit.bhf",
     "build_frame": "data.frame",
     "calibrate": "estimators.calibration",

@@ -11,6 +11,7 @@ from inegnum.estimators.unit.bhf import bhf
 from inegnum.estimators.unit.inputs import AreaMeans, UnitSample
 from inegnum.estimators.unit.reading import read_means, read_sample
 from inegnum.numerics.bhf import fit_bhf, responses
+from inegnum.numerics.bhf_bayes import integrate_bhf
 from inegnum.numerics.bhf_predict import analytic_mse, make_targets
 from shared import shared
 
@@ -128,3 +129,19 @@ def test_norway_points_and_mse_parts_match_josae() -> None:
         parts.g1 + parts.g2 + parts.g3 + specific, expected["EBLUP.var.2"], rtol=5e-6
     )
     np.testing.assert_allclose(est.table["mse"], parts.g1 + parts.g2 + 2 * parts.g3, rtol=1e-12)
+
+
+def test_weak_prior_as_rstanarm_within_its_monte_carlo_error() -> None:
+    sample, _ = _corn()
+    design, at = sample.design(), np.arange(len(sample.geo))
+    targets = make_targets(design, at, np.ones((len(at), 3)), None)
+    post = integrate_bhf(design, responses(design, sample.y), sample.y, targets, prior="weak")
+    expected = _read("rstanarm_lmer_corn", "expected_params.csv").set_index("parameter")
+    mean = [*post.beta, *post.effects, post.moments["sigma_e"], post.moments["sigma2_u"]]
+    gap = (np.array(mean) - expected["mean"]) / expected["mcse_mean"]
+    # Seventeen means: the largest of as many normal errors passes 4 once in a thousand.
+    assert np.abs(gap).max() < 4
+    sd = [*np.sqrt(np.diag(post.cov_beta)), *post.effect_sd, post.moments["sd(sigma_e)"]]
+    ratio = np.array(sd) / expected["sd"].iloc[:-1]
+    # A standard deviation from n_eff draws has relative error 1 / sqrt(2 n_eff).
+    assert (np.abs(ratio - 1) * np.sqrt(2 * expected["ess_bulk"].iloc[:-1])).max() < 4

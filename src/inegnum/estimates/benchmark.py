@@ -41,7 +41,8 @@ from scipy.special import expit, logit
 
 from inegnum.draws import Draws
 from inegnum.errors import BenchmarkError, InegnumWarning, InputError, nearest
-from inegnum.estimators.result import AreaEstimates, ErrorLaw, area_table, from_rate_scale
+from inegnum.estimators.error_law import ErrorLaw, from_rate_scale
+from inegnum.estimators.result import AreaEstimates, area_table
 from inegnum.numerics.poststratify import shift_to
 from inegnum.provenance import Source, require_role
 
@@ -349,7 +350,7 @@ def benchmark_estimates(
     if law is not None:
         # On the model's scale, so that bounds keep to the range of the link.
         step = from_rate_scale(moved, law.link) - from_rate_scale(est, law.link)
-        law = ErrorLaw(law.center + step, law.mse + step**2, law.factor, law.link)
+        law = replace(law, center=law.center + step, mse=law.mse + step**2)
     kept = table[["direct", "direct_se", "synthetic", "gamma", "basis", "n"]]
     columns = {name: kept[name].to_numpy() for name in kept.columns}
     new = area_table(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ import pandas as pd
 
 from inegnum.draws import Draws
 from inegnum.errors import InputError, nearest
+from inegnum.estimators.error_law import ErrorLaw, Link, from_rate_scale, to_rate_scale
 
 __all__ = [
     "COLUMNS",
@@ -31,7 +32,6 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.float64]
-Link = Literal["identity", "log", "logit", "arcsin"]
 
 COLUMNS: Final = (
     "geo",
@@ -49,107 +49,6 @@ COLUMNS: Final = (
     "n",
 )
 _OPTIONAL: Final = ("direct", "direct_se", "synthetic", "gamma", "basis", "n")
-
-
-def to_rate_scale(values: Floats, link: Link) -> Floats:
-    """Bring values of the model's scale back to the scale of the target, elementwise.
-
-    Examples
-    --------
-    >>> to_rate_scale(np.array([0.0]), "logit").tolist()
-    [0.5]
-    """
-    if link == "identity":
-        return values
-    if link == "log":
-        return np.exp(values)
-    if link == "logit":
-        from scipy.special import expit
-
-        return np.asarray(expit(values), dtype=np.float64)
-    return np.sin(np.clip(values, 0.0, np.pi / 2)) ** 2
-
-
-def from_rate_scale(values: Floats, link: Link) -> Floats:
-    """Bring values of the target's scale to the model's, elementwise: inverse of `to_rate_scale`.
-
-    Examples
-    --------
-    >>> from_rate_scale(np.array([0.5]), "logit").tolist()
-    [0.0]
-    """
-    if link == "identity":
-        return values
-    if link == "log":
-        return np.log(values)
-    if link == "logit":
-        return np.log(values) - np.log1p(-values)
-    return np.arcsin(np.sqrt(values))
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorLaw:
-    """Normal law of the areas given the data, on the model's scale.
-
-    The error of area j is ``factor[j] @ z + sqrt(mse[j] - factor[j] @ factor[j]) e_j`` with
-    independent standard normal ``z`` and ``e``: what areas share (coefficients, spatial field) goes
-    through `factor`, the rest is their own.
-
-    Attributes
-    ----------
-    center : ndarray of shape (m,)
-        Predictor on the model's scale.
-    mse : ndarray of shape (m,)
-        Its mean squared error on that scale; missing where none was computed.
-    factor : ndarray of shape (m, k)
-        Loadings on the shared errors; k = 0 when errors are taken as independent.
-    link : {"identity", "log", "logit", "arcsin"}
-        From the target's scale to the model's.
-    """
-
-    center: Floats
-    mse: Floats
-    factor: Floats = field(default_factory=lambda: np.empty((0, 0)))
-    link: Link = "identity"
-
-    def __post_init__(self) -> None:
-        m = self.center.shape[0]
-        if self.mse.shape != (m,):
-            raise InputError("an error law is ragged", got=self.mse.shape, expected=(m,))
-        factor = self.factor if self.factor.size else np.empty((m, 0))
-        if factor.shape[0] != m:
-            raise InputError("an error law is ragged", got=factor.shape, expected=(m, "k"))
-        excess = np.einsum("jk,jk->j", factor, factor) - self.mse
-        # 1e-6 relative: a factor is computed from the same terms as the MSE, up to rounding.
-        if (excess > 1e-6 * np.abs(self.mse)).any():
-            raise InputError(
-                "the shared error of an area exceeds its mean squared error",
-                where=f"area at position {int(np.nanargmax(excess))}",
-                got=float(np.nanmax(excess)),
-                expected="a factor whose squared row is at most the MSE",
-            )
-        object.__setattr__(self, "factor", factor)
-
-    def interval(self, prob: float = 0.95) -> tuple[Floats, Floats]:
-        """Return bounds of the central interval on the target's scale, shape (m,) each."""
-        if not 0 < prob < 1:
-            raise InputError("an interval needs a mass between 0 and 1", where="prob", got=prob)
-        from scipy.special import ndtri
-
-        half = ndtri((1 + prob) / 2) * np.sqrt(self.mse)
-        return (
-            to_rate_scale(self.center - half, self.link),
-            to_rate_scale(self.center + half, self.link),
-        )
-
-    def sample(self, S: int, rng: np.random.Generator) -> Floats:
-        """Draw the areas jointly on the target's scale, shape (S, m)."""
-        m, k = self.factor.shape
-        own = np.sqrt(np.maximum(self.mse - np.einsum("jk,jk->j", self.factor, self.factor), 0.0))
-        values = self.center + rng.standard_normal((S, m)) * own
-        if k:
-            values += rng.standard_normal((S, k)) @ self.factor.T
-        return to_rate_scale(values, self.link)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,8 @@ class FayHerriotPosterior:
     cov_beta : ndarray of shape (p, p)
     nodes, weights : ndarray of shape (G,)
         Values of the variance and their posterior mass.
+    means, variances : ndarray of shape (G, M)
+        Of the areas given each node.
     error : float
         Largest change of a mean between the last two quadratures, in posterior sd.
     """
@@ -63,6 +65,8 @@ class FayHerriotPosterior:
     cov_beta: Floats
     nodes: Floats
     weights: Floats
+    means: Floats
+    variances: Floats
     error: float
 
 
@@ -159,5 +163,7 @@ def _quadrature(
         np.einsum("g,gij->ij", weight, covs) + np.einsum("g,gi,gj->ij", weight, between, between),
         s[used],
         weight,
+        means,
+        variances,
         np.inf,
     )
