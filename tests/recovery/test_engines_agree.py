@@ -31,7 +31,7 @@ def test_means_sds_and_interval_ends(name):
     assert reference["ess_min"] >= 400
     case = CASES[name]()
     assert list(case.names) == reference["names"]
-    found = integrate(case.design, rng=np.random.default_rng(1), points=200)
+    found = integrate(case.design, rng=np.random.default_rng(1), points=32)  # the default
     draws = 8000
     rates = case.rates(found.draw(draws, np.random.default_rng(2))[0])
     gap = np.abs(rates.mean(axis=0) - mean) / sd

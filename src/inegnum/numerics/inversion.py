@@ -123,7 +123,7 @@ def invert(
     nothing = np.zeros(len(design.y))
     supports = []
     for theta in chain:
-        mean, _ = surrogate.solve(theta)
+        mean = surrogate.solve(theta)
         L = dense.factor(surrogate.H + design.prior(theta)[0])
         supports.append(Support(mean, L, nothing, nothing))
     even = np.full(points, 1 / points)
@@ -219,7 +219,7 @@ def _mode(design: Design, A: Floats, r: Floats, sds: Floats, start: Floats, W: F
     """Return the mode of the effects, by Gauss-Newton steps halved until they gain."""
     b, value = start, _log_posterior(design, A, r, start, W, sds)
     for _ in range(200):
-        target, _ = _expanded(design, A, r, b, W).solve(sds)
+        target = _expanded(design, A, r, b, W).solve(sds)
         length, gained = 1.0, -np.inf
         while length > 1e-9:
             gained = _log_posterior(design, A, r, b + length * (target - b), W, sds) - value
