@@ -110,7 +110,7 @@ def invert(
         The mode is not reached.
     """
     learned = [k for k, term in enumerate(design.terms) if term.learned]
-    sds = np.array([t.scale * (0.5 if t.learned else 1.0) for t in design.terms])
+    sds = design.start()
     start = np.zeros(design.size)
     start[0] = np.log(r.mean()) - np.log1p(-r.mean())
     mode, W = _settled(design, A, r, sds, start, covariance)

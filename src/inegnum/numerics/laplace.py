@@ -39,6 +39,7 @@ from scipy.special import expit, roots_hermitenorm
 
 from inegnum.errors import ConvergenceError
 from inegnum.numerics import dense
+from inegnum.numerics.bym2 import CELLS, move_share, share_at, share_mass
 from inegnum.numerics.hypercube import latin_hypercube, quantile_cells
 from inegnum.numerics.latent import Conditional, Design, conditional_mode
 from inegnum.numerics.psis import smooth_weights
@@ -167,7 +168,7 @@ def integrate(
         The conditional mode is not reached, or the support points do not represent the sds
         (k-hat above 0.7).
     """
-    sds = np.array([t.scale * (0.5 if t.learned else 1.0) for t in design.terms])
+    sds = design.start()
     conditional = conditional_mode(design, sds)
     learned = [k for k, term in enumerate(design.terms) if term.learned]
     if not learned or points == 1:
@@ -220,18 +221,26 @@ def _spread(
     surrogate: Surrogate, sds: Floats, points: int, learned: list[int], rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
     """Return support points of the sds (M, T), and log prior minus log proposal of each (M,)."""
-    marginals = surrogate.marginals(surrogate.sweeps(sds, 16, learned, rng), learned)
+    design = surrogate.design
+    marginals, shares = surrogate.marginals(surrogate.sweeps(sds, 16, learned, rng), learned)
     log_prior = np.log(GRID) - 0.5 * GRID**2
     # A fiftieth of the prior in the proposal keeps a tail the short chain did not visit in reach.
     prior = np.exp(log_prior) / np.exp(log_prior).sum()
-    u = latin_hypercube(points, len(learned), rng)
+    u = latin_hypercube(points, len(learned) + len(shares), rng)
     spread, log_ratio = np.tile(sds, (points, 1)), np.zeros(points)
     for j, k in enumerate(learned):
         mass = 0.98 * marginals[j] + 0.02 * prior
         cells, within = quantile_cells(mass, u[:, j])
         relative = GRID[cells] * np.exp(_STEP * (within - 0.5))
-        spread[:, k] = surrogate.design.terms[k].scale * relative
+        spread[:, k] = design.terms[k].scale * relative
         log_ratio += np.log(relative) - 0.5 * relative**2 - np.log(mass[cells])
+    for j, (k, law) in enumerate(shares.items(), start=len(learned)):
+        mixing = design.terms[k].mixing
+        prior = np.exp(mixing.log_masses()) if mixing is not None else law
+        mass = 0.98 * law + 0.02 * prior
+        cells, within = quantile_cells(mass, u[:, j])
+        spread[:, design.share_at(k)] = share_at(cells + within)
+        log_ratio += np.log(prior[cells] / mass[cells])
     return spread, log_ratio
 
 
@@ -258,7 +267,6 @@ class Surrogate:
     ) -> Floats:
         """Return `count` Gibbs sweeps over the learned sds, shape (count, T)."""
         design = self.design
-        roots = {k: np.linalg.cholesky(design.precisions[k]) for k in learned}
         sds = sds.copy()
         chain = np.empty((count, len(sds)))
         for i in range(count):
@@ -267,7 +275,7 @@ class Surrogate:
                 C = dense.inverse(dense.factor(self.H + Q))
                 mean = C @ (self.h + q)
             for k in learned:
-                place, root = design.slices[k], roots[k]
+                place, root = design.slices[k], design.root(k, sds)
                 block = root.T @ C[place, place] @ root
                 scaled = root.T @ mean[place]
                 sds[k], changed = _draw_sd(block, scaled, sds[k], design.terms[k].scale, rng)
@@ -277,24 +285,32 @@ class Surrogate:
                 gain = values / (1 + values * np.einsum("ij,ij->j", vectors, block @ vectors))
                 mean = mean - reach @ (gain * (vectors.T @ scaled))
                 C = C - (reach * gain) @ reach.T
+                mixing = design.terms[k].mixing
+                if mixing is not None:
+                    at = design.share_at(k)
+                    sds[at], C, mean = move_share(C, mean, place, mixing, (sds[k], sds[at]), rng)
             chain[i] = sds
         return chain
 
-    def marginals(self, chain: Floats, learned: list[int]) -> Floats:
-        """Return the law of each learned sd on `GRID`, averaged over a chain, shape (T, G)."""
+    def marginals(self, chain: Floats, learned: list[int]) -> tuple[Floats, dict[int, Floats]]:
+        """Return the law of each learned sd on `GRID` (T, G) and of each share, over a chain."""
         design = self.design
-        roots = {k: np.linalg.cholesky(design.precisions[k]) for k in learned}
         laws = np.zeros((len(learned), len(GRID)))
+        shares = {k: np.zeros(CELLS) for k in learned if design.terms[k].mixing is not None}
         for sds in chain:
             Q, q = design.prior(sds)
             C = dense.inverse(dense.factor(self.H + Q))
             mean = C @ (self.h + q)
             for j, k in enumerate(learned):
-                place, root = design.slices[k], roots[k]
+                place, root = design.slices[k], design.root(k, sds)
                 block = root.T @ C[place, place] @ root
                 scale = design.terms[k].scale
                 laws[j] += _sd_mass(block, root.T @ mean[place], sds[k], scale)[0]
-        return laws / len(chain)
+                mixing = design.terms[k].mixing
+                if mixing is not None:
+                    at = sds[design.share_at(k)]
+                    shares[k] += share_mass(C[place, place], mean[place], mixing, sds[k], at)
+        return laws / len(chain), {k: law / len(chain) for k, law in shares.items()}
 
 
 def _sd_mass(

@@ -27,6 +27,7 @@ from scipy.special import expit
 
 from inegnum.errors import ConvergenceError, InputError
 from inegnum.numerics import dense
+from inegnum.numerics.bym2 import Mixing
 
 __all__ = ["Conditional", "Design", "Term", "build_design", "conditional_mode", "log_determinants"]
 
@@ -56,6 +57,8 @@ class Term:
         Prior mean; empty means zero. Only blocks with a fixed sd may have one.
     value : ndarray of shape (n,)
         Multiplier by row; empty means 1.
+    mixing : Mixing, optional
+        BYM2 structure: its spatial share is one more hyperparameter, and the sd must be learned.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Term:
     covariance: Floats = field(default_factory=lambda: np.empty((0, 0)))
     mean: Floats = field(default_factory=lambda: np.empty(0))
     value: Floats = field(default_factory=lambda: np.empty(0))
+    mixing: Mixing | None = None
 
     def precision(self) -> Floats:
         """Return the prior precision at sd 1, shape (K, K)."""
@@ -89,8 +93,8 @@ class Design:
         ``pairs @ w`` lists the entries of X'diag(w)X that can differ from zero...
     at : ndarray of shape (U,)
         ...and this is where they stand in the flattened (P, P) upper triangle.
-    precisions : tuple of ndarray
-        Precision of each term at sd 1.
+    precisions, roots : tuple of ndarray
+        Precision of each term at sd 1, and A with A A' equal to it.
     """
 
     y: Floats
@@ -102,6 +106,7 @@ class Design:
     pairs: csr_array
     at: Ints
     precisions: tuple[Floats, ...]
+    roots: tuple[Floats, ...]
 
     @property
     def size(self) -> int:
@@ -121,12 +126,30 @@ class Design:
         np.fill_diagonal(twice, np.diag(C))
         return np.asarray(self.pairs.T @ twice.ravel()[self.at])
 
+    def start(self) -> Floats:
+        """Return hyperparameters to start from: an sd by term, then a share by mixed term."""
+        sds = [t.scale * (0.5 if t.learned else 1.0) for t in self.terms]
+        return np.array(sds + [0.5 for t in self.terms if t.mixing])
+
+    def share_at(self, k: int) -> int:
+        """Return where the hyperparameters hold the spatial share of term k."""
+        return len(self.terms) + sum(t.mixing is not None for t in self.terms[:k])
+
+    def root(self, k: int, sds: Floats) -> Floats:
+        """Return A such that A A' is the prior precision of term k at sd 1."""
+        mixing = self.terms[k].mixing
+        return self.roots[k] if mixing is None else mixing.root(sds[self.share_at(k)])
+
     def prior(self, sds: Floats) -> tuple[Floats, Floats]:
         """Return the prior precision (P, P) and its product with the prior mean (P,)."""
         Q = np.zeros((self.size, self.size))
         q = np.zeros(self.size)
-        for term, place, R, sd in zip(self.terms, self.slices, self.precisions, sds, strict=True):
-            Q[place, place] = R / sd**2
+        for k, (term, place, R) in enumerate(
+            zip(self.terms, self.slices, self.precisions, strict=True)
+        ):
+            if term.mixing is not None:
+                R = term.mixing.precision(sds[self.share_at(k)])
+            Q[place, place] = R / sds[k] ** 2
             if term.mean.size:
                 q[place] = Q[place, place] @ term.mean
         return Q, q
@@ -184,6 +207,7 @@ def _check(y: Floats, n: Floats, offset: Floats, terms: Sequence[Term]) -> None:
         _require(
             not (term.learned and term.mean.size), "a learned block has prior mean 0", term.name
         )
+        _require(term.learned or term.mixing is None, "a BYM2 block learns its sd", term.name)
 
 
 def build_design(
@@ -212,7 +236,8 @@ def build_design(
     slices = tuple(slice(int(e) - t.size, int(e)) for e, t in zip(ends, terms, strict=True))
     X, pairs, at = _maps(terms, slices, len(y))
     precisions = tuple(term.precision() for term in terms)
-    return Design(y, n, offset, tuple(terms), slices, X, pairs, at, precisions)
+    roots = tuple(np.linalg.cholesky(R) for R in precisions)
+    return Design(y, n, offset, tuple(terms), slices, X, pairs, at, precisions, roots)
 
 
 def _maps(
@@ -264,8 +289,8 @@ def conditional_mode(
     Parameters
     ----------
     design : Design
-    sds : ndarray of shape (number of terms,)
-        Sd of every block, fixed ones included.
+    sds : ndarray of shape (T,)
+        Sd of every block, fixed ones included, then the spatial share of each BYM2 block.
     start : ndarray of shape (P,), optional
         Where to begin.
     tolerance : float
@@ -317,6 +342,8 @@ def _damped(
 def log_determinants(design: Design, L: Floats, sds: Floats) -> float:
     """Return half the log determinant of the prior over that of the posterior precision L L'."""
     total = -float(np.log(np.diag(L)).sum())
-    for term, sd in zip(design.terms, sds, strict=True):
-        total -= term.size * float(np.log(sd))
+    for k, term in enumerate(design.terms):
+        total -= term.size * float(np.log(sds[k]))
+        if term.mixing is not None:
+            total -= 0.5 * float(np.log(term.mixing.variances(sds[design.share_at(k)])).sum())
     return total
