@@ -8,6 +8,7 @@ Model
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -18,8 +19,16 @@ from inegnum.data.codebook import AXES, ages_of, profiles
 from inegnum.data.types import Frame, Indicator
 from inegnum.errors import FrameError, UniverseError
 from inegnum.estimators.spec import Tau
+from inegnum.estimators.terms import Coefficients
+from inegnum.numerics.bym2 import bym2_correlation
 
-__all__ = ["draw_deviations", "geographic_codes", "require_persons", "with_groups"]
+__all__ = [
+    "draw_deviations",
+    "geographic_codes",
+    "known_deviations",
+    "require_persons",
+    "with_groups",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -32,9 +41,17 @@ _NESTED: Final = {
 
 
 def draw_deviations(
-    frame: Frame, tau: Tau, S: int, rng: np.random.Generator
+    frame: Frame,
+    tau: Tau,
+    S: int,
+    rng: np.random.Generator,
+    *,
+    graph: Callable[[Sequence[str]], Floats] | None = None,
 ) -> tuple[Floats, Floats]:
     """Return deviations (S, A) in logits and their variance given tau (S,).
+
+    With a `graph` (from commune codes to their contiguity), deviations of communes are correlated
+    as BYM2 says; each keeps its sd.
 
     Raises
     ------
@@ -57,9 +74,42 @@ def draw_deviations(
         median = tau.factor * float(getattr(tau, part))
         sd = median * np.exp(tau.log_sd * rng.standard_normal(S))
         codes, found = pd.factorize(keys[part])
-        total += (sd[:, None] * rng.standard_normal((S, len(found))))[:, codes]
+        noise = rng.standard_normal((S, len(found)))
+        if part == "commune" and graph is not None:
+            noise = noise @ np.linalg.cholesky(bym2_correlation(graph(list(found)), tau.phi)).T
+        total += (sd[:, None] * noise)[:, codes]
         variance += sd**2
     return total, variance
+
+
+def known_deviations(
+    frame: Frame, part: Coefficients, tau: Tau, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Return the effects of communes that gave respondents (S, A), and the variance drawn (S,).
+
+    An IRIS adds a deviation of its own, drawn; the level of the metropolis is the survey's.
+
+    Raises
+    ------
+    FrameError
+        An area is not one of the communes of the fit, or a part of one.
+    """
+    known = {code: j for j, code in enumerate(part.communes)}
+    commune = frame.areas["geo"].astype(str).str[:5]
+    absent = sorted(set(commune) - set(known))
+    if absent or not frame.areas["level"].isin(["commune", "iris"]).all():
+        raise FrameError(
+            "areas are not communes of the local survey",
+            got=", ".join(absent[:5]) or ", ".join(frame.areas["level"].unique()),
+            expected=f"communes among {len(known)}, or their IRIS",
+            hint="name them in area.communes: those without respondents are predicted too",
+        )
+    deviation = part.commune[:, commune.map(known).to_numpy()]
+    S = len(deviation)
+    iris = (frame.areas["level"] == "iris").to_numpy(dtype=np.float64)
+    sd = tau.factor * tau.iris * np.exp(tau.log_sd * rng.standard_normal(S))
+    noise = rng.standard_normal(deviation.shape)
+    return deviation + iris * sd[:, None] * noise, sd**2 * iris.mean()
 
 
 def geographic_codes(frame: Frame, factor: str) -> Ints:

@@ -94,13 +94,21 @@ class Drawn:
         return rate, np.asarray((self.effects - centre) @ slope)
 
     def summary(self) -> pd.DataFrame:
-        """Return the learned sds: ``term, prior_scale, mean, lower, upper`` (95 %)."""
-        learned = [k for k, term in enumerate(self.design.terms) if term.learned]
+        """Return sds and spatial shares: ``term, prior_scale, mean, lower, upper`` (95 %).
+
+        A share is named ``<term>, spatial share`` and has no prior scale.
+        """
+        terms = self.design.terms
+        mixed = {self.design.share_at(k): t for k, t in enumerate(terms) if t.mixing is not None}
+        learned = [*(k for k, term in enumerate(terms) if term.learned), *mixed]
+        scales = [*(term.scale for term in terms if term.learned), *(np.nan for _ in mixed)]
+        names = [*(t.name for t in terms if t.learned)]
+        names += [f"{t.name}, spatial share" for t in mixed.values()]
         lower, upper = np.quantile(self.sds[:, learned], [0.025, 0.975], axis=0)
         return pd.DataFrame(
             {
-                "term": [self.design.terms[k].name for k in learned],
-                "prior_scale": [self.design.terms[k].scale for k in learned],
+                "term": names,
+                "prior_scale": scales,
                 "mean": self.sds[:, learned].mean(axis=0),
                 "lower": lower,
                 "upper": upper,

@@ -22,7 +22,7 @@ import pandas as pd
 
 from inegnum.data.types import SurveyCells
 from inegnum.errors import InputError
-from inegnum.estimators.spec import FACTORS
+from inegnum.estimators.spec import FACTORS, AreaEffects
 
 __all__ = ["DirectRate", "Rows", "direct_rate", "encode", "equalise_phone", "evidence_rows"]
 
@@ -44,6 +44,8 @@ class Rows:
         Survey weight of the row, as the survey publishes it.
     waves : tuple of int
         What the codes of ``wave`` mean.
+    communes : tuple of str
+        What the codes of ``commune`` mean; empty when places are not used.
     """
 
     codes: Mapping[str, Ints]
@@ -51,6 +53,7 @@ class Rows:
     n: Floats
     w: Floats
     waves: tuple[int, ...]
+    communes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,11 @@ def encode(table: pd.DataFrame) -> dict[str, Ints]:
 
 
 def evidence_rows(
-    cells: SurveyCells, *, counts: Literal["effective", "unweighted"], weights: Floats | None = None
+    cells: SurveyCells,
+    *,
+    counts: Literal["effective", "unweighted"],
+    weights: Floats | None = None,
+    area: AreaEffects | None = None,
 ) -> Rows:
     """Collapse survey cells to the distinct rows a model sees.
 
@@ -127,22 +134,47 @@ def evidence_rows(
     counts : {"effective", "unweighted"}
     weights : ndarray of shape (rows of the table,), optional
         Survey weights before any equalisation, kept as `Rows.w`.
+    area : AreaEffects, optional
+        Asks for the communes of cells that have a column ``geo`` (``""`` where it is not known).
     """
     table = cells.table
     waves = tuple(sorted(int(w) for w in table["wave"].unique()))
     codes = encode(table)
     codes["wave"] = np.searchsorted(waves, table["wave"].to_numpy()).astype(np.int64)
+    communes: tuple[str, ...] = ()
+    if area is not None and "geo" in table.columns:
+        communes, codes["commune"] = _communes(table["geo"], area)
     n, y = (table[c].to_numpy(dtype=np.float64) for c in ("n", "y"))
     if counts == "effective":
         n, y = _effective(table, codes["wave"], waves)
     radix = {name: len(levels) + 1 for name, levels in FACTORS.items()} | {"wave": len(waves) + 1}
+    if communes:
+        radix["commune"] = len(communes) + 1
     key = np.zeros(len(table), dtype=np.int64)
     for name, base in radix.items():
         key = key * base + codes[name] + 1
     _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
     w = table["w"].to_numpy(dtype=np.float64) if weights is None else weights
     y, n, w = (np.bincount(inverse, values) for values in (y, n, w))
-    return Rows({name: code[first] for name, code in codes.items()}, np.minimum(y, n), n, w, waves)
+    levels = {name: code[first] for name, code in codes.items()}
+    return Rows(levels, np.minimum(y, n), n, w, waves, communes)
+
+
+def _communes(geo: pd.Series, area: AreaEffects) -> tuple[tuple[str, ...], Ints]:
+    """Return the communes that have an effect and the code of each row, -1 where unknown."""
+    found = sorted(set(geo.astype(str)) - {""})
+    communes = area.communes or tuple(found)
+    absent = [code for code in found if code not in communes]
+    if absent:
+        raise InputError(
+            "respondents live in communes without an effect",
+            where="area, communes",
+            got=", ".join(absent[:5]),
+            expected=f"among {len(communes)} communes",
+            hint="name every commune of the survey, or none: they are then those of the survey",
+        )
+    lookup = {code: i for i, code in enumerate(communes)} | {"": -1}
+    return communes, np.asarray(geo.astype(str).map(lookup), dtype=np.int64)
 
 
 def _effective(table: pd.DataFrame, wave: Ints, waves: tuple[int, ...]) -> tuple[Floats, Floats]:

@@ -32,6 +32,7 @@ from inegnum.data.codebook import profiles
 from inegnum.data.types import Frame, Indicator, SurveyCells
 from inegnum.errors import InputError
 from inegnum.estimators.deviations import geographic_codes
+from inegnum.estimators.engine import Drawn
 from inegnum.estimators.evidence import DirectRate, Rows, direct_rate, encode
 from inegnum.estimators.multilevel import Diagnostics, Fit, anchor_shift
 from inegnum.estimators.spec import FACTORS, ModelSpec
@@ -202,18 +203,7 @@ def fit_margins(
     drift = float(published - total.mean())
     total = expit(total + drift)
     shift, drawn = anchor_shift(spec, part, national, first.indicator, (total, drift))
-    learned = [k for k, term in enumerate(posterior.design.terms) if term.learned]
-    bounds = np.quantile(sds[:, learned], [0.025, 0.975], axis=0)
-    summary = pd.DataFrame(
-        {
-            "term": [posterior.design.terms[k].name for k in learned],
-            "prior_scale": [posterior.design.terms[k].scale for k in learned],
-            "mean": sds[:, learned].mean(axis=0),
-            "lower": bounds[0],
-            "upper": bounds[1],
-            "reading": "pooled",
-        }
-    )
+    summary = Drawn(rows, posterior.design, effects, sds, posterior.khat).summary()
     lone = all(len(table.table) == 1 for table in tables)
     return Fit(
         spec,
@@ -232,7 +222,7 @@ def fit_margins(
             drift,
             spec.anchor.limit,
             _notes(tables),
-            summary,
+            summary.assign(reading="pooled"),
         ),
         (*(table.source for table in tables), *national.sources),
         "T3" if lone else "T2",
@@ -314,6 +304,7 @@ def prior_weight(fit: Fit) -> pd.DataFrame:
     Columns: ``term, prior_mean, posterior_mean, variance_ratio``: 1 means nothing was learned.
     """
     table = fit.diagnostics.sds
+    table = table[table["prior_scale"].notna()]
     # A half-normal of scale s has mean s sqrt(2/pi) and variance s^2 (1 - 2/pi).
     scale = table["prior_scale"]
     spread = (table["upper"] - table["lower"]) / (2 * 1.96)

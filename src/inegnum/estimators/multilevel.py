@@ -24,7 +24,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -39,13 +40,14 @@ from inegnum.errors import BenchmarkError, InputError, PublicationError
 from inegnum.estimators.deviations import (
     draw_deviations,
     geographic_codes,
+    known_deviations,
     require_persons,
     with_groups,
 )
 from inegnum.estimators.evidence import DirectRate, direct_rate
 from inegnum.estimators.readings import READINGS, Readings, pooled_waves
 from inegnum.estimators.spec import COMPONENTS, Component, ModelSpec
-from inegnum.estimators.terms import Coefficients
+from inegnum.estimators.terms import Coefficients, graph, joined
 from inegnum.numerics.poststratify import poststratify, recentring, shift_to
 from inegnum.provenance import Source, require_role
 
@@ -219,9 +221,7 @@ class Fit:
         S = len(part.profile)
         area = part.urban[:, geographic_codes(frame, "urban")]
         area = area + part.region[:, geographic_codes(frame, "region")]
-        deviation, variance = draw_deviations(frame, self.spec.tau, S, rng)
-        if "transport" not in components:
-            deviation, variance = np.zeros_like(deviation), np.zeros(S)
+        deviation, variance = self._deviations(frame, part, "transport" in components, rng)
         N, which = frame.N[:, mask], None
         if drawn:
             N, which = frame.draws[:, :, mask], np.arange(S, dtype=np.int64) % len(frame.draws)
@@ -229,6 +229,17 @@ class Fit:
         # Evaluated at the areas' mean logit: they differ by less than the correction can see.
         profile = profile + recentring(profile + area.mean(axis=1, keepdims=True), variance)
         return profile, area + deviation, N, which
+
+    def _deviations(
+        self, frame: Frame, part: Coefficients, transport: bool, rng: np.random.Generator
+    ) -> tuple[Floats, Floats]:
+        """Return deviations (S, A) and the variance of what is drawn of them (S,)."""
+        tau, S = self.spec.tau, len(part.profile)
+        if part.communes:  # what respondents say of their commune is sampling, not transport
+            return known_deviations(frame, part, tau if transport else replace(tau, iris=0.0), rng)
+        structure = partial(graph, area=self.spec.area) if tau.structure == "bym2" else None
+        deviation, variance = draw_deviations(frame, tau, S, rng, graph=structure)
+        return (deviation, variance) if transport else (0.0 * deviation, 0.0 * variance)
 
     def _parts(self, components: Collection[Component], drawn: bool) -> Coefficients:
         """Return coefficients, shift included, with the switched-off components held."""
@@ -239,20 +250,18 @@ class Fit:
             if len(pooled) == 0:
                 raise InputError("no draw follows the pooled reading", where="mode")
             keep = np.resize(pooled, len(shift))
-        profile, urban, region = c.profile[keep], c.urban[keep], c.region[keep]
-        shift = shift[keep]
+        part, shift = c.take(keep), shift[keep]
         # To first order in the shift, the level of a draw moves as its national rate does.
         level = logit(self.national[keep]) - logit(self.direct.rate)
         shift = shift - level
         if "sampling" not in components:
+            part = part.held(self.reading[keep])
             for r in np.unique(self.reading[keep]):
                 at = self.reading[keep] == r
-                for part in (profile, urban, region):
-                    part[at] = part[at].mean(axis=0)
                 shift[at] = shift[at].mean()
         if "anchor" in components:
             shift = shift + level
-        return Coefficients(profile + shift[:, None], urban, region)
+        return replace(part, profile=part.profile + shift[:, None])
 
 
 def fit(spec: ModelSpec, survey: SurveyCells, *, national: Frame, seed: int) -> Fit:
@@ -305,15 +314,11 @@ def _fit(spec: ModelSpec, survey: SurveyCells, national: Frame, seed: int) -> Fi
         sds.append(found.summary().assign(reading=READINGS[r]))
         khats.append(found.khat)
     order = rng.permutation(spec.draws)
-    joined = Coefficients(
-        np.concatenate([p.profile for p in parts])[order],
-        np.concatenate([p.urban for p in parts])[order],
-        np.concatenate([p.region for p in parts])[order],
-    )
+    drawn = joined(parts).take(order)
     which = which[order]
     target = expit(logit(direct.rate) + np.concatenate(levels)[order])
     drift = float(np.concatenate(drifts).mean())
-    shift, shift_drawn = anchor_shift(spec, joined, national, survey.indicator, (target, drift))
+    shift, shift_drawn = anchor_shift(spec, drawn, national, survey.indicator, (target, drift))
     diagnostics = Diagnostics(
         spec.engine,
         max(khats),
@@ -327,7 +332,7 @@ def _fit(spec: ModelSpec, survey: SurveyCells, national: Frame, seed: int) -> Fi
         spec,
         survey.indicator,
         year,
-        joined,
+        drawn,
         which,
         target,
         shift,

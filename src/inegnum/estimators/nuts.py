@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inegnum.errors import ConvergenceError, MissingDependencyError
+from inegnum.numerics.bym2 import Mixing
 from inegnum.numerics.latent import Design, Term
 
 if TYPE_CHECKING:
@@ -131,7 +132,12 @@ def _reaches_all(design: Design, term: Term) -> bool:
     """Whether the mean of a block cannot be told from the intercept."""
     one = design.terms[0]
     has_intercept = one.size == 1 and bool((one.index == 0).all()) and one.value.size == 0
-    independent = term.covariance.size == 0 and term.mean.size == 0 and term.value.size == 0
+    independent = (
+        term.mixing is None
+        and term.covariance.size == 0
+        and term.mean.size == 0
+        and term.value.size == 0
+    )
     return has_intercept and term.size > 2 and independent and bool((term.index >= 0).all())
 
 
@@ -144,9 +150,10 @@ def _model(pm: Any, design: Design, contrast: list[bool]) -> Any:
         for k, term in enumerate(design.terms):
             sd = pm.HalfNormal(f"sd_{k}", term.scale) if term.learned else term.scale
             sds.append(sd)
+            share = _share(pm, k, term.mixing) if term.mixing is not None else None
             if k == 0 and any(contrast):
                 continue  # its prior needs the sds of the contrasts
-            eta = eta + _contribution(term, _effect(pm, k, term, sd, contrast[k]))
+            eta = eta + _contribution(term, _effect(pm, k, term, sd, contrast[k], share))
         if any(contrast):
             # The intercept carries the means of the contrast blocks: its prior variance is theirs.
             variance = design.terms[0].scale ** 2 + sum(
@@ -161,7 +168,29 @@ def _model(pm: Any, design: Design, contrast: list[bool]) -> Any:
     return model
 
 
-def _effect(pm: Any, k: int, term: Term, sd: Any, contrast: bool) -> Any:
+def _share(pm: Any, k: int, mixing: Mixing) -> Any:
+    """Return the spatial share of a block, under its prior."""
+    import pytensor.tensor as pt
+
+    share = pm.Uniform(f"share_{k}", 0.0, 1.0)
+    if mixing.prior == "pc":
+        # d^2 = sum [phi (v - 1) - log(1 + phi (v - 1))]; density rate exp(-rate d) |d'|. The sum
+        # is a difference of near equals as phi goes to 0: below 1e-5 its first term is all of it.
+        excess = mixing.values - 1
+        inside = 1 + share * excess
+        exact = pt.sum(share * excess - pt.log(inside))
+        slope = pt.sum(excess - excess / inside)
+        small = share < 1e-5
+        square = pt.switch(small, 0.5 * share**2 * (excess**2).sum(), exact)
+        twice = pt.switch(small, share * (excess**2).sum(), slope)
+        distance = pt.sqrt(square)
+        pm.Potential(f"prior_share_{k}", -mixing.rate * distance + pt.log(twice / distance))
+    return share
+
+
+def _effect(pm: Any, k: int, term: Term, sd: Any, contrast: bool, share: Any) -> Any:
+    import pytensor.tensor as pt
+
     if contrast:
         z = pm.ZeroSumNormal(f"z_{k}", 1.0, shape=term.size)
     else:
@@ -169,6 +198,8 @@ def _effect(pm: Any, k: int, term: Term, sd: Any, contrast: bool) -> Any:
     if term.covariance.size:
         values, vectors = np.linalg.eigh(term.covariance)
         z = (vectors * np.sqrt(np.maximum(values, 0.0))) @ z
+    if term.mixing is not None:
+        z = term.mixing.vectors @ (pt.sqrt(1 - share + share * term.mixing.values) * z)
     effect = sd * z + (term.mean if term.mean.size else 0.0)
     return pm.Deterministic(f"effect_{k}", effect)
 
@@ -186,7 +217,7 @@ def _require_converged(tree: DataTree) -> tuple[float, float]:
     import arviz as az
 
     posterior = tree["posterior"].to_dataset()
-    names = [v for v in map(str, posterior.data_vars) if v.startswith(("z_", "sd_"))]
+    names = [v for v in map(str, posterior.data_vars) if v.startswith(("z_", "sd_", "share_"))]
     kept = posterior[names]
     rhat = _extreme(az.rhat(kept), max)
     ess = min(_extreme(az.ess(kept, method=m), min) for m in ("bulk", "tail"))
@@ -218,10 +249,12 @@ def _collect(
         return np.asarray(values.reshape(values.shape[0] * values.shape[1], -1), dtype=np.float64)
 
     S = posterior.sizes["chain"] * posterior.sizes["draw"]
-    sds = np.empty((S, len(design.terms)))
+    sds = np.empty((S, len(design.start())))
     effects = np.empty((S, design.size))
     for k, (term, place) in enumerate(zip(design.terms, design.slices, strict=True)):
         sds[:, k] = flat(f"sd_{k}")[:, 0] if term.learned else term.scale
+        if term.mixing is not None:
+            sds[:, design.share_at(k)] = flat(f"share_{k}")[:, 0]
         if k or not any(contrast):
             effects[:, place] = flat(f"effect_{k}")
     if any(contrast):

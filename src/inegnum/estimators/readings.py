@@ -102,7 +102,9 @@ class Readings:
         if equalised not in self.fitted:
             cells = equalise_phone(self.pooled) if equalised else self.pooled
             weights = self.pooled.table["w"].to_numpy(dtype=np.float64)
-            rows = evidence_rows(cells, counts=self.spec.counts, weights=weights)
+            rows = evidence_rows(
+                cells, counts=self.spec.counts, weights=weights, area=self.spec.area
+            )
             self.fitted[equalised] = estimate(self.spec, rows, rng=self.rng, gradient=self.gradient)
         return self.fitted[equalised]
 

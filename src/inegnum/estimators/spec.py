@@ -17,6 +17,7 @@ __all__ = [
     "COMPONENTS",
     "FACTORS",
     "Anchor",
+    "AreaEffects",
     "ModeReadings",
     "ModelSpec",
     "Tau",
@@ -122,6 +123,11 @@ class Tau:
         Sd of log(tau) around these medians.
     factor : float
         Multiplies all three (0.5 and 2 are the published sensitivities).
+    structure : {"iid", "bym2"}
+        Whether the deviations of neighbouring communes of a metropolis resemble each other; the sd
+        of each is the same either way.
+    phi : float
+        Share of their variance that is spatial (bym2).
     origin : str
         Where the medians come from.
     """
@@ -131,6 +137,8 @@ class Tau:
     iris: float = 0.22
     log_sd: float = 0.25
     factor: float = 1.0
+    structure: Literal["iid", "bym2"] = "iid"
+    phi: float = 0.5
     origin: str = (
         "census pseudo-targets of 5,323 communes: metropolis 0.20, commune 0.27 in all, IRIS 0.35"
         " in all (extrapolated); socio-economic, not digital; compatible with the regions of the"
@@ -140,6 +148,47 @@ class Tau:
     def __post_init__(self) -> None:
         if min(self.metro, self.commune, self.iris, self.log_sd) < 0 or self.factor <= 0:
             raise StudyError("sds of area deviations cannot be negative", where="tau", got=self)
+        if not 0 <= self.phi <= 1:
+            raise StudyError("a spatial share lies between 0 and 1", where="tau, phi", got=self.phi)
+
+
+@dataclass(frozen=True, slots=True)
+class AreaEffects:
+    """Effects of the areas that respondents are known to live in: regions, communes.
+
+    Attributes
+    ----------
+    structure : {"iid", "bym2"}
+        Independent, or partly spatial on the graph of areas that touch.
+    phi : {"pc", "uniform"}
+        Prior of the spatial share: penalised complexity with P(phi < 1/2) = 2/3, or flat.
+    scale : float
+        Scale of the half-normal prior of the communes' sd; that of the regions is their term's.
+    communes : tuple of str
+        Communes with an effect, with respondents or without; those of the survey unless given.
+    shapes : str
+        GeoJSON of the communes; the package has those of eight metropolises.
+    shapes_code : str
+        Property of that file that holds the codes.
+    """
+
+    structure: Literal["iid", "bym2"] = "iid"
+    phi: Literal["pc", "uniform"] = "pc"
+    scale: float = 0.3
+    communes: tuple[str, ...] = ()
+    shapes: str = ""
+    shapes_code: str = "geo"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scale < 10:
+            raise StudyError(
+                "a prior scale is a positive number of logits",
+                where="area, scale",
+                got=self.scale,
+                expected="between 0 and 10",
+            )
+        if len(set(self.communes)) != len(self.communes):
+            raise StudyError("a commune is named twice", where="area, communes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +283,9 @@ class ModelSpec:
         Effective counts by the indicator's design effect, or raw counts with the weighting
         variables in the model.
     tau : Tau
+    area : AreaEffects, optional
+        Effects of the communes of a local survey, and structure of those of the regions. Without
+        it regions are independent and places of residence below the region are not used.
     mode : ModeReadings
     anchor : Anchor
     engine : {"laplace", "nuts"}
@@ -250,6 +302,7 @@ class ModelSpec:
     intercept: float = 1.5
     counts: Literal["effective", "unweighted"] = "effective"
     tau: Tau = field(default_factory=Tau)
+    area: AreaEffects | None = None
     mode: ModeReadings = field(default_factory=ModeReadings)
     anchor: Anchor = field(default_factory=Anchor)
     engine: Literal["laplace", "nuts"] = "laplace"

@@ -6,19 +6,31 @@ included), a logit by urban size and a logit by region. Both engines meet here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from inegnum.data.codebook import profiles
+from inegnum.data.contiguity import contiguity, region_contiguity
 from inegnum.estimators.evidence import Rows, encode
-from inegnum.estimators.spec import FACTORS, ModelSpec, TermSpec
+from inegnum.estimators.spec import FACTORS, AreaEffects, ModelSpec, TermSpec
+from inegnum.numerics.bym2 import bym2_mixing
 from inegnum.numerics.gmrf import ar1_covariance, random_walk_covariance
 from inegnum.numerics.latent import Term
 
-__all__ = ["AR1_RHO", "Coefficients", "GradientPrior", "blocks", "coefficients", "used_terms"]
+__all__ = [
+    "AR1_RHO",
+    "Coefficients",
+    "GradientPrior",
+    "blocks",
+    "coefficients",
+    "graph",
+    "joined",
+    "used_terms",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -56,11 +68,43 @@ class Coefficients:
         Intercept, wave and personal effects of each profile of the codebook.
     urban : ndarray of shape (S, 5)
     region : ndarray of shape (S, 13)
+    commune : ndarray of shape (S, A)
+        Effects of the communes the respondents are known to live in; A = 0 unless places are used.
+    communes : tuple of str
+        Their codes.
     """
 
     profile: Floats
     urban: Floats
     region: Floats
+    commune: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    communes: tuple[str, ...] = ()
+
+    def take(self, at: Ints) -> Coefficients:
+        """Return these draws, in this order."""
+        commune = self.commune[at] if self.communes else self.commune
+        return Coefficients(
+            self.profile[at], self.urban[at], self.region[at], commune, self.communes
+        )
+
+    def held(self, groups: Ints) -> Coefficients:
+        """Return every draw replaced by the mean of its group, given as one label a draw."""
+        still = self.take(np.arange(len(groups)))
+        for group in np.unique(groups):
+            at = groups == group
+            for part in (still.profile, still.urban, still.region, still.commune):
+                if part.size:
+                    part[at] = part[at].mean(axis=0)
+        return still
+
+
+def joined(parts: Sequence[Coefficients]) -> Coefficients:
+    """Return the draws of several fits of one model, one after the other."""
+    profile, urban, region, commune = (
+        np.concatenate([getattr(p, name) for p in parts])
+        for name in ("profile", "urban", "region", "commune")
+    )
+    return Coefficients(profile, urban, region, commune, parts[0].communes)
 
 
 def used_terms(spec: ModelSpec, rows: Rows) -> tuple[TermSpec, ...]:
@@ -110,9 +154,27 @@ def blocks(
         if term.factors == "urban" and gradient is not None:
             out.append(Term("urban", index, size, 1.0, False, gradient.covariance, gradient.mean))
             continue
+        if term.factors == "region" and spec.area is not None and spec.area.structure == "bym2":
+            mixing = bym2_mixing(region_contiguity().to_numpy(), spec.area.phi)
+            out.append(Term("region", index, size, term.scale, mixing=mixing))
+            continue
         covariance = _covariance(term, size)
         out.append(Term(term.factors, index, size, term.scale, term.learned, covariance))
+    if spec.area is not None and rows.communes:
+        index, K = rows.codes["commune"], len(rows.communes)
+        communes = Term("commune", index, K, spec.area.scale)
+        if spec.area.structure == "bym2":
+            found = bym2_mixing(graph(rows.communes, spec.area), spec.area.phi)
+            communes = replace(communes, mixing=found)
+        out.append(communes)
     return tuple(out)
+
+
+def graph(communes: Sequence[str], area: AreaEffects | None) -> Floats:
+    """Return the contiguity of communes (A, A), from the shapes the specification names."""
+    area = area or AreaEffects()
+    own = Path(area.shapes) if area.shapes else None
+    return contiguity(communes, own=own, code=area.shapes_code).to_numpy(dtype=np.float64)
 
 
 def coefficients(effects: Floats, spec: ModelSpec, rows: Rows, *, wave: int) -> Coefficients:
@@ -144,7 +206,10 @@ def coefficients(effects: Floats, spec: ModelSpec, rows: Rows, *, wave: int) -> 
             levels = np.arange(sizes[place])
             codes = {place: levels, "wave": np.full(len(levels), at)}
             _add(parts[place], block, _index(term, codes, sizes))
-    return Coefficients(profile, parts["urban"], parts["region"])
+    found = Coefficients(profile, parts["urban"], parts["region"])
+    if not rows.communes:
+        return found
+    return replace(found, commune=effects[:, start:], communes=rows.communes)
 
 
 def _add(out: Floats, block: Floats, index: Ints) -> None:

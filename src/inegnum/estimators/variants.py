@@ -102,10 +102,9 @@ def components(fitted: Fit, frame: Frame, *, seed: int) -> pd.DataFrame:
 def _only(fitted: Fit, reading: int) -> Fit:
     """Keep the draws of one reading, each repeated to keep their number."""
     at = np.resize(np.flatnonzero(fitted.reading == reading), len(fitted.reading))
-    c = fitted.coefficients
     return replace(
         fitted,
-        coefficients=replace(c, profile=c.profile[at], urban=c.urban[at], region=c.region[at]),
+        coefficients=fitted.coefficients.take(at),
         reading=fitted.reading[at],
         national=fitted.national[at],
         shift=fitted.shift[at],
