@@ -46,7 +46,7 @@ def test_marginals_are_those_of_a_long_chain():
     sds = np.array([1.5, 0.8, 0.2])
     surrogate = Surrogate.at(design, conditional_mode(design, sds).mode)
     chain = surrogate.sweeps(sds, 4000, [1, 2], rng)
-    laws = surrogate.marginals(chain[:16], [1, 2])
+    laws, _ = surrogate.marginals(chain[:16], [1, 2])
     assert laws.sum(axis=1) == pytest.approx(1.0)
     for j, (k, scale) in enumerate(((1, 1.0), (2, 0.5))):
         mean = laws[j] @ np.log(GRID * scale)

@@ -12,6 +12,7 @@ from scipy.special import expit
 
 from inegnum.errors import InputError
 from inegnum.estimators.evidence import Rows
+from inegnum.estimators.reliability import Weighed, require_reliable, weigh
 from inegnum.estimators.spec import ModelSpec
 from inegnum.estimators.terms import GradientPrior, blocks
 from inegnum.numerics.laplace import integrate
@@ -25,26 +26,35 @@ Floats = npt.NDArray[np.float64]
 class EffectsPosterior(Protocol):
     """What both engines give."""
 
-    @property
-    def khat(self) -> float:
-        """Tail shape of importance ratios; -inf where there are none."""
-
     def draw(self, S: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
         """Return effects (S, P) and sds (S, T)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimated:
-    """Posterior of the effects of a model given its rows."""
+    """Posterior of the effects of a model given its rows.
+
+    Attributes
+    ----------
+    rows : Rows
+    design : Design
+    posterior : EffectsPosterior
+    weighed : Weighed, optional
+        Draws held against the exact posterior (laplace), with the judgement on each rate.
+    switched : str
+        Why NUTS was used where the specification asked for the fast engine; empty when it was not.
+    """
 
     rows: Rows
     design: Design
     posterior: EffectsPosterior
+    weighed: Weighed | None = None
+    switched: str = ""
 
     def draw(self, S: int, rng: np.random.Generator) -> Drawn:
         """Return S joint draws."""
         effects, sds = self.posterior.draw(S, rng)
-        return Drawn(self.rows, self.design, effects, sds, self.posterior.khat)
+        return Drawn(self.rows, self.design, effects, sds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +67,12 @@ class Drawn:
     design : Design
     effects : ndarray of shape (S, P)
     sds : ndarray of shape (S, T)
-    khat : float
     """
 
     rows: Rows
     design: Design
     effects: Floats
     sds: Floats
-    khat: float
 
     def block(self, name: str) -> Floats:
         """Return the draws of one block of effects, shape (S, K)."""
@@ -128,11 +136,28 @@ def estimate(
     Raises
     ------
     ConvergenceError
-        The engine's own criteria are not met.
+        The engine's own criteria are not met; with ``on_khat = "error"``, a rate of the survey that
+        the fast engine does not represent.
     """
     design = build_design(rows.y, rows.n, blocks(spec, rows, gradient=gradient))
     if spec.engine == "nuts":
-        from inegnum.estimators.nuts import sample
+        return Estimated(rows, design, _sampled(design, rng))
+    posterior = integrate(design, rng=rng, points=spec.points)
+    # A generator of its own: judging changes no draw that is published.
+    weighed = weigh(posterior, rows, rng.spawn(1)[0])
+    if spec.on_khat == "error" or weighed.table["reliable"].all():
+        require_reliable(weighed.table, where="effects of the model")
+        return Estimated(rows, design, posterior, weighed)
+    failed = weighed.table[~weighed.table["reliable"]]
+    worst = failed.sort_values("khat").iloc[-1]
+    switched = (
+        f"the fast engine does not represent {len(failed)} of {len(weighed.table)} rates"
+        f" (k-hat {worst['khat']:.2f} for {worst['rate']}): sampled by NUTS instead"
+    )
+    return Estimated(rows, design, _sampled(design, rng), weighed, switched)
 
-        return Estimated(rows, design, sample(design, rng=rng))
-    return Estimated(rows, design, integrate(design, rng=rng, points=spec.points))
+
+def _sampled(design: Design, rng: np.random.Generator) -> EffectsPosterior:
+    from inegnum.estimators.nuts import sample
+
+    return sample(design, rng=rng)

@@ -31,15 +31,16 @@ from threadpoolctl import threadpool_limits
 from inegnum.data.codebook import profiles
 from inegnum.data.types import Frame, Indicator, SurveyCells
 from inegnum.errors import InputError
+from inegnum.estimators.anchor import anchor_shift
 from inegnum.estimators.deviations import geographic_codes
 from inegnum.estimators.engine import Drawn
 from inegnum.estimators.evidence import DirectRate, Rows, direct_rate, encode
-from inegnum.estimators.multilevel import Diagnostics, Fit, anchor_shift
+from inegnum.estimators.multilevel import Diagnostics, Fit
 from inegnum.estimators.spec import FACTORS, ModelSpec
 from inegnum.estimators.terms import blocks, coefficients
 from inegnum.numerics.inversion import group_covariance, invert, straighten
-from inegnum.numerics.laplace import Posterior
 from inegnum.numerics.latent import build_design
+from inegnum.numerics.mixture import Posterior
 from inegnum.provenance import Source, require_role
 
 __all__ = ["RateTable", "composition_of", "fit_margins", "margins_of", "prior_weight"]
@@ -203,7 +204,7 @@ def fit_margins(
     drift = float(published - total.mean())
     total = expit(total + drift)
     shift, drawn = anchor_shift(spec, part, national, first.indicator, (total, drift))
-    summary = Drawn(rows, posterior.design, effects, sds, posterior.khat).summary()
+    summary = Drawn(rows, posterior.design, effects, sds).summary()
     lone = all(len(table.table) == 1 for table in tables)
     return Fit(
         spec,

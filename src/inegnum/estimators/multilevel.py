@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
@@ -36,7 +36,8 @@ from threadpoolctl import threadpool_limits
 
 from inegnum.data.types import Frame, Indicator, SurveyCells
 from inegnum.draws import Draws
-from inegnum.errors import BenchmarkError, InputError, PublicationError
+from inegnum.errors import InputError, PublicationError
+from inegnum.estimators.anchor import anchor_shift
 from inegnum.estimators.deviations import (
     draw_deviations,
     geographic_codes,
@@ -44,14 +45,16 @@ from inegnum.estimators.deviations import (
     require_persons,
     with_groups,
 )
+from inegnum.estimators.engine import Estimated
 from inegnum.estimators.evidence import DirectRate, direct_rate
 from inegnum.estimators.readings import READINGS, Readings, pooled_waves
+from inegnum.estimators.reliability import judge_areas, require_reliable
 from inegnum.estimators.spec import COMPONENTS, Component, ModelSpec
-from inegnum.estimators.terms import Coefficients, graph, joined
-from inegnum.numerics.poststratify import poststratify, recentring, shift_to
+from inegnum.estimators.terms import Coefficients, coefficients, graph, joined
+from inegnum.numerics.poststratify import poststratify, recentring
 from inegnum.provenance import Source, require_role
 
-__all__ = ["Diagnostics", "Fit", "anchor_shift", "fit"]
+__all__ = ["Diagnostics", "Fit", "fit"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -65,7 +68,7 @@ class Diagnostics:
     ----------
     engine : str
     khat : float
-        Worst tail shape of the importance ratios of the sds.
+        Worst tail shape of the importance ratios over the survey's own rates; -inf when sampled.
     shift : float
         Mean logit shift of the anchor.
     drift : float
@@ -76,6 +79,9 @@ class Diagnostics:
         What was left out or replaced, and why.
     sds : DataFrame
         ``reading, term, mean, lower, upper`` of the learned sds, prior scale alongside.
+    reliability : DataFrame
+        The fast engine judged on each rate of the survey, by reading (`reliability.judged_table`);
+        empty when the posterior was sampled or is not that of survey rows.
     """
 
     engine: str
@@ -85,6 +91,7 @@ class Diagnostics:
     shift_limit: float
     notes: tuple[str, ...]
     sds: pd.DataFrame
+    reliability: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +122,9 @@ class Fit:
     tier : {"T1", "T2", "T3"}
         Evidence: microdata, published rates by group, or a single total. T3 gives whole territories
         only.
+    evidence : tuple of Estimated
+        Posteriors of the effects the draws come from, cells as collected first, then with phone
+        interviews equalised; `logits` holds the rate of each area against them.
     """
 
     spec: ModelSpec
@@ -129,6 +139,7 @@ class Fit:
     diagnostics: Diagnostics
     sources: tuple[Source, ...]
     tier: Literal["T1", "T2", "T3"] = "T1"
+    evidence: tuple[Estimated, ...] = ()
 
     def predict(
         self,
@@ -212,6 +223,11 @@ class Fit:
             Persons; several frames when they are drawn.
         which : ndarray of shape (S,), or None
             Frame of each draw.
+
+        Raises
+        ------
+        ConvergenceError
+            The fast engine does not represent the rate of an area (k-hat, `reliability`).
         """
         mask = frame.mask(self.indicator.universe)
         require_persons(frame, self.indicator.universe)
@@ -225,6 +241,8 @@ class Fit:
         N, which = frame.N[:, mask], None
         if drawn:
             N, which = frame.draws[:, :, mask], np.arange(S, dtype=np.int64) % len(frame.draws)
+        if set(components) == set(COMPONENTS):
+            self.require_represented(frame)
         profile = part.profile[:, mask]
         # Evaluated at the areas' mean logit: they differ by less than the correction can see.
         profile = profile + recentring(profile + area.mean(axis=1, keepdims=True), variance)
@@ -240,6 +258,33 @@ class Fit:
         structure = partial(graph, area=self.spec.area) if tau.structure == "bym2" else None
         deviation, variance = draw_deviations(frame, tau, S, rng, graph=structure)
         return (deviation, variance) if transport else (0.0 * deviation, 0.0 * variance)
+
+    def reliability(self, frame: Frame) -> pd.DataFrame:
+        """Return the fast engine's judgement on the rate of each area of `frame`.
+
+        Returns
+        -------
+        DataFrame
+            ``rate, khat, share, shift, reliable`` (`reliability.judged_table`), areas in the order
+            of the frame, once by posterior; empty when there is nothing to judge.
+        """
+        tables = []
+        for found in self.evidence:
+            if found.weighed is None or found.switched:
+                continue
+            waves = found.rows.waves
+            wave = max((w for w in waves if w <= self.spec.year), default=max(waves))
+            part = coefficients(found.weighed.effects, self.spec, found.rows, wave=wave)
+            tables.append(
+                judge_areas(found.weighed, part, frame, self.indicator, float(self.shift.mean()))
+            )
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+    def require_represented(self, frame: Frame) -> None:
+        """Refuse areas whose rate the fast engine does not represent."""
+        table = self.reliability(frame)
+        if len(table):
+            require_reliable(table, where=f"areas, {self.indicator.code}")
 
     def _parts(self, components: Collection[Component], drawn: bool) -> Coefficients:
         """Return coefficients, shift included, with the switched-off components held."""
@@ -301,7 +346,7 @@ def _fit(spec: ModelSpec, survey: SurveyCells, national: Frame, seed: int) -> Fi
     which = np.repeat(
         np.arange(3), np.diff(np.round(np.cumsum([0, *weights]) * spec.draws)).astype(int)
     )
-    parts, levels, drifts, sds, khats = [], [], [], [], []
+    parts, levels, drifts, sds = [], [], [], []
     for r in np.unique(which):
         found, part = readings.draw(READINGS[r], int((which == r).sum()))
         parts.append(part)
@@ -312,21 +357,22 @@ def _fit(spec: ModelSpec, survey: SurveyCells, national: Frame, seed: int) -> Fi
         levels.append(level)
         drifts.append(np.full(len(level), logit(direct.rate) - logit(own)))
         sds.append(found.summary().assign(reading=READINGS[r]))
-        khats.append(found.khat)
     order = rng.permutation(spec.draws)
     drawn = joined(parts).take(order)
     which = which[order]
     target = expit(logit(direct.rate) + np.concatenate(levels)[order])
     drift = float(np.concatenate(drifts).mean())
     shift, shift_drawn = anchor_shift(spec, drawn, national, survey.indicator, (target, drift))
+    judged, switched = readings.judged(), readings.switched()
     diagnostics = Diagnostics(
-        spec.engine,
-        max(khats),
+        "nuts" if switched else spec.engine,
+        float(judged["khat"].max()) if len(judged) else -np.inf,
         float(shift.mean()),
         drift,
         spec.anchor.limit,
-        tuple(notes),
+        (*notes, *switched),
         pd.concat(sds, ignore_index=True),
+        judged,
     )
     return Fit(
         spec,
@@ -340,6 +386,7 @@ def _fit(spec: ModelSpec, survey: SurveyCells, national: Frame, seed: int) -> Fi
         direct,
         diagnostics,
         (survey.source, *national.sources),
+        evidence=tuple(readings.fitted.values()),
     )
 
 
@@ -349,34 +396,3 @@ def _generator(seed: int, purpose: str, indicator: Indicator) -> np.random.Gener
     With the bare seed every indicator would meet the same area deviations.
     """
     return np.random.default_rng([seed, zlib.crc32(f"{purpose} {indicator.code}".encode())])
-
-
-def anchor_shift(
-    spec: ModelSpec,
-    part: Coefficients,
-    national: Frame,
-    indicator: Indicator,
-    goal: tuple[Floats, float],
-) -> tuple[Floats, Floats]:
-    """Return the logit shift of each draw on the national frame and on its draws, or refuse it."""
-    target, drift = goal
-    if spec.anchor.to == "none":
-        return np.zeros(len(target)), np.zeros(len(target))
-    mask = national.mask(indicator.universe)
-    area = part.urban[:, geographic_codes(national, "urban")]
-    area = area + part.region[:, geographic_codes(national, "region")]
-    profile = part.profile[:, mask]
-    shift = shift_to(profile, area, national.N[:, mask], target=target)
-    if abs(shift.mean() - drift) > spec.anchor.limit:
-        raise BenchmarkError(
-            "the national frame is too far from the national rate to be anchored",
-            where=indicator.code,
-            got=f"a logit shift of {shift.mean() - drift:+.2f}",
-            expected=f"at most {spec.anchor.limit:g} either way",
-            hint="compare the categories of survey and census: a shift this large is not a level",
-        )
-    if not national.draws.size:
-        return shift, shift
-    which = np.arange(len(target), dtype=np.int64) % len(national.draws)
-    drawn = shift_to(profile, area, national.draws[:, :, mask], target=target, frame=which)
-    return shift, drawn

@@ -51,8 +51,6 @@ class Sampled:
         Worst over parameters.
     ess : float
         Worst of bulk and tail over parameters.
-    khat : float
-        -inf: nothing is reweighted.
     tree : DataTree
         What ArviZ reads.
     """
@@ -61,7 +59,6 @@ class Sampled:
     sds: Floats
     rhat: float
     ess: float
-    khat: float
     tree: DataTree
 
     def draw(self, S: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
@@ -125,7 +122,7 @@ def sample(
     )
     rhat, ess = _require_converged(tree)
     effects, sds = _collect(tree, design, contrast, rng)
-    return Sampled(effects, sds, rhat, ess, -np.inf, tree)
+    return Sampled(effects, sds, rhat, ess, tree)
 
 
 def _reaches_all(design: Design, term: Term) -> bool:

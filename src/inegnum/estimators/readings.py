@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from inegnum.data.types import SurveyCells
 from inegnum.errors import InputError
@@ -96,6 +97,19 @@ class Readings:
                 raise InputError("no earlier wave to hold the gradient at", where="mode, held")
             part = replace(part, urban=self._levelled(gradient.draw(S, self.rng), part, found.rows))
         return found, part
+
+    def judged(self) -> pd.DataFrame:
+        """Return the fast engine's judgement on the survey's own rates, by reading."""
+        tables = [
+            found.weighed.table.assign(reading="equalised" if equalised else "pooled")
+            for equalised, found in self.fitted.items()
+            if found.weighed is not None
+        ]
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+    def switched(self) -> tuple[str, ...]:
+        """Return why NUTS stood in for the fast engine, if it did."""
+        return tuple(found.switched for found in self.fitted.values() if found.switched)
 
     def _estimated(self, equalised: bool) -> Estimated:
         """Fit once with the cells as they are (pooled, held) and once equalised."""

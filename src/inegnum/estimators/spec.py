@@ -289,6 +289,9 @@ class ModelSpec:
     mode : ModeReadings
     anchor : Anchor
     engine : {"laplace", "nuts"}
+    on_khat : {"error", "nuts"}
+        What to do when the fast engine does not represent a rate of the survey: stop, or sample by
+        NUTS and say so. Never a silent switch.
     draws : int
         Joint draws given out.
     points : int
@@ -306,6 +309,7 @@ class ModelSpec:
     mode: ModeReadings = field(default_factory=ModeReadings)
     anchor: Anchor = field(default_factory=Anchor)
     engine: Literal["laplace", "nuts"] = "laplace"
+    on_khat: Literal["error", "nuts"] = "error"
     draws: int = 2000
     points: int = 32
 

@@ -27,8 +27,9 @@ from scipy.special import expit
 
 from inegnum.errors import ConvergenceError
 from inegnum.numerics import dense
-from inegnum.numerics.laplace import Posterior, Support, Surrogate
+from inegnum.numerics.laplace import Surrogate
 from inegnum.numerics.latent import Design
+from inegnum.numerics.mixture import Posterior, Support
 
 __all__ = ["group_covariance", "invert", "straighten", "truncated_inverse"]
 

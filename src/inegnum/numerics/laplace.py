@@ -30,7 +30,6 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -42,9 +41,10 @@ from inegnum.numerics import dense
 from inegnum.numerics.bym2 import CELLS, move_share, share_at, share_mass
 from inegnum.numerics.hypercube import latin_hypercube, quantile_cells
 from inegnum.numerics.latent import Conditional, Design, conditional_mode
+from inegnum.numerics.mixture import Posterior, Support
 from inegnum.numerics.psis import smooth_weights
 
-__all__ = ["Posterior", "Support", "Surrogate", "integrate"]
+__all__ = ["Surrogate", "integrate"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -53,99 +53,6 @@ GRID: Final = np.exp(np.linspace(np.log(0.005), np.log(4.0), 56))  # sds, in pri
 _STEP: Final = float(np.log(GRID[1] / GRID[0]))
 _NODES, _WEIGHTS = roots_hermitenorm(5)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
-
-
-@dataclass(frozen=True, slots=True)
-class Support:
-    """The effects given one set of sds, corrected.
-
-    Attributes
-    ----------
-    mean : ndarray of shape (P,)
-        Posterior mean.
-    factor : ndarray of shape (P, P)
-        Lower Cholesky factor of the posterior precision.
-    third : ndarray of shape (R,)
-        Third derivative of the log-likelihood by row, averaged over the posterior.
-    variances : ndarray of shape (R,)
-        Posterior variance of the linear predictor of each row.
-    """
-
-    mean: Floats
-    factor: Floats
-    third: Floats
-    variances: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class Posterior:
-    """A mixture over support points of the sds.
-
-    Attributes
-    ----------
-    design : Design
-    sds : ndarray of shape (M, T)
-        Support points; fixed sds are constant.
-    weights : ndarray of shape (M,)
-        Probability of each support point.
-    supports : tuple of Support
-    khat : float
-        Tail shape of the importance ratios of the sds.
-    ess : float
-        Effective number of support points.
-    """
-
-    design: Design
-    sds: Floats
-    weights: Floats
-    supports: tuple[Support, ...]
-    khat: float
-    ess: float
-
-    def mean(self) -> Floats:
-        """Return the posterior mean of the effects, shape (P,)."""
-        return np.asarray(self.weights @ np.stack([s.mean for s in self.supports]))
-
-    def covariance(self) -> Floats:
-        """Return the posterior covariance of the effects, shape (P, P)."""
-        centre = self.mean()
-        total = np.zeros((len(centre), len(centre)))
-        for weight, support in zip(self.weights, self.supports, strict=True):
-            off = support.mean - centre
-            total += weight * (dense.inverse(support.factor) + np.outer(off, off))
-        return total
-
-    def draw(self, S: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-        """Draw effects (S, P) and sds (S, T) independently from the posterior."""
-        # Systematic resampling: every support point is drawn as often as its weight says, within 1.
-        positions = (rng.random() + np.arange(S)) / S
-        which = np.minimum(
-            np.searchsorted(np.cumsum(self.weights), positions), len(self.weights) - 1
-        )
-        z = rng.standard_normal((S, self.design.size))
-        effects = np.empty((S, self.design.size))
-        for m in np.unique(which):
-            at = which == m
-            effects[at] = _draw_support(self.design, self.supports[m], z[at])
-        order = rng.permutation(S)
-        return effects[order], self.sds[which[order]]
-
-
-def _draw_support(design: Design, support: Support, z: Floats) -> Floats:
-    """Turn normal draws z (S, P) into draws with the support's mean, covariance and skewness.
-
-    With u ~ N(0, C), the third cumulant of the posterior is K_abc = sum_r t_r (Cx_r)_a (Cx_r)_b
-    (Cx_r)_c, t being the third derivative of the log-likelihood; u + C X'(t * ((Xu)^2 - var)) / 6
-    has that third cumulant and mean zero.
-    """
-    u = dense.solve_upper(support.factor, z.T)
-    if not support.third.any():
-        return np.asarray(support.mean + u.T)
-    rows = design.X @ u
-    rows *= rows
-    rows -= support.variances[:, None]
-    rows *= support.third[:, None] / 6
-    return np.asarray(support.mean + (u + dense.solve(support.factor, design.X.T @ rows)).T)
 
 
 def integrate(
@@ -175,7 +82,8 @@ def integrate(
         if learned:
             sds, conditional = _centre(design, sds, conditional, learned, rng)
         support = _corrected(design, conditional, sds, correct)
-        return Posterior(design, sds[None, :], np.ones(1), (support,), -np.inf, 1.0)
+        evidence = np.array([conditional.log_marginal])
+        return Posterior(design, sds[None, :], np.ones(1), (support,), -np.inf, 1.0, evidence)
     sds, conditional = _centre(design, sds, conditional, learned, rng)
     surrogate = Surrogate.at(design, conditional.mode)
     support_sds, ratios = _spread(surrogate, sds, points, learned, rng)
@@ -198,7 +106,13 @@ def integrate(
         for c, theta in zip(conditionals, support_sds, strict=True)
     )
     return Posterior(
-        design, support_sds, np.exp(smoothed.log_weights), supports, smoothed.khat, smoothed.ess
+        design,
+        support_sds,
+        np.exp(smoothed.log_weights),
+        supports,
+        smoothed.khat,
+        smoothed.ess,
+        np.array([c.log_marginal for c in conditionals]),
     )
 
 

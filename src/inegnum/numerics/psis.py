@@ -16,13 +16,17 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Smoothed", "fit_generalised_pareto", "smooth_weights"]
+__all__ = ["KHAT", "Judged", "Smoothed", "fit_generalised_pareto", "judge", "smooth_weights"]
 
 Floats = npt.NDArray[np.float64]
+KHAT: Final = 0.7
+SHIFT: Final = 0.1  # posterior sds, the tolerance both engines are held to
+_BIN: Final = 5  # draws whose ratios are averaged: enough to tame one, few enough to see a slope
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +101,65 @@ def smooth_weights(log_ratios: Floats) -> Smoothed:
         lw[order[-tail:]] = np.minimum(np.log(quantiles + np.exp(cut)), 0.0)
     lw -= np.log(np.exp(lw - lw.max()).sum()) + lw.max()
     return Smoothed(lw, float(khat), float(1 / np.exp(2 * lw).sum()))
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """How well draws stand for the exact law of each of Q quantities.
+
+    Attributes
+    ----------
+    khat : ndarray of shape (Q,)
+        Tail shape of the ratio of exact to approximate marginal density.
+    share : ndarray of shape (Q,)
+        Effective share of the draws under that ratio, 0 to 1.
+    shift : ndarray of shape (Q,)
+        How far reweighting moves the mean, in posterior sds.
+    joint : float
+        k-hat of the joint ratio, of as many dimensions as there are effects: informational.
+    """
+
+    khat: Floats
+    share: Floats
+    shift: Floats
+    joint: float
+
+    def fails(self) -> npt.NDArray[np.bool_]:
+        """Return which quantities cannot be relied upon, shape (Q,).
+
+        k-hat above 0.7, unless the ratios are all but equal (nothing then hangs on their tail);
+        fewer than half of the draws effective, where the draws may not even reach the tail that
+        k-hat would see; or a mean off by more than a tenth of a posterior sd.
+        """
+        tail = (self.khat > KHAT) & (self.share < 0.9)
+        return np.asarray(tail | (self.share < 0.5) | (np.abs(self.shift) > SHIFT))
+
+
+def judge(log_ratios: Floats, quantities: Floats) -> Judged:
+    """Judge draws on each quantity by the importance ratio of its own marginal.
+
+    The marginal ratio at x is the mean of the joint ratio over draws whose quantity is x: draws are
+    sorted by the quantity and their ratios averaged five by five.
+
+    Parameters
+    ----------
+    log_ratios : ndarray of shape (S,)
+        log of exact over approximate joint density, up to a constant.
+    quantities : ndarray of shape (S, Q)
+
+    References
+    ----------
+    Yao, Vehtari, Simpson & Gelman 2018, PMLR 80:5581-5590.
+    """
+    joint = smooth_weights(log_ratios)
+    weights = np.exp(joint.log_weights)
+    bins = max(1, len(weights) // _BIN)
+    khat, share, shift = (np.empty(quantities.shape[1]) for _ in range(3))
+    raw = np.exp(log_ratios - log_ratios.max())
+    for j, x in enumerate(quantities.T):
+        averaged = [part.mean() for part in np.array_split(raw[np.argsort(x)], bins)]
+        found = smooth_weights(np.log(averaged))
+        khat[j], share[j] = found.khat, found.ess / bins
+        sd = x.std()
+        shift[j] = (weights @ x - x.mean()) / sd if sd > 0 else 0.0
+    return Judged(khat, share, shift, joint.khat)

@@ -13,7 +13,7 @@ from inegnum.review.verdict import Verdict
 
 __all__ = [
     "anchor_shift",
-    "importance_ratios",
+    "fast_engine",
     "masked_share",
     "raking_agreement",
     "year_gap",
@@ -39,15 +39,28 @@ def anchor_shift(code: str, shift: float, *, limit: float = 0.2) -> Verdict:
     )
 
 
-def importance_ratios(code: str, khat: float, *, limit: float = 0.7) -> Verdict:
-    """Judge the integration over variance parameters; 0.7 is the PSIS threshold."""
+def fast_engine(code: str, table: pd.DataFrame, *, limit: float = 0.1) -> Verdict:
+    """Judge the fast engine on the survey's own rates (`estimators.reliability`).
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``rate, khat, share, shift, reliable``.
+    limit : float
+        Posterior sds by which a mean may be off: the tolerance of the comparison with NUTS.
+    """
+    off, khat = float(table["shift"].abs().max()), float(table["khat"].max())
+    rates = table["rate"].nunique()
     return Verdict(
         f"integration:{code}",
-        _status(khat, limit),
-        khat,
+        "pass" if off <= limit and table["reliable"].all() else "warn",
+        off,
         limit,
-        f"Integration over the variance parameters: tail shape {khat:.2f}.",
-        f"Intégration sur les paramètres de variance : indice de queue {_fr(khat, '.2f')}.",
+        f"The fast engine against the exact posterior, on {rates} rates of the survey: means within"
+        f" {off:.2f} posterior standard deviation, tail shape of the ratios at most {khat:.2f}.",
+        f"Le calcul rapide comparé à la loi a posteriori exacte, sur {rates} taux de l'enquête :"
+        f" moyennes à {_fr(off, '.2f')} écart-type a posteriori près, indice de queue des rapports"
+        f" d'au plus {_fr(khat, '.2f')}.",
     )
 
 

@@ -7,7 +7,7 @@ weighs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -116,7 +116,8 @@ def run_indicator(
     )
     weighed = shares[shares["geo"] == _whole(frames)[0]].drop(columns=["geo", "level"])
     return IndicatorRun(
-        fitted,
+        # Posteriors of the effects are large, and nothing after this asks for them.
+        replace(fitted, evidence=()),
         drawn,
         raking,
         others,
@@ -194,8 +195,8 @@ def _verdicts(
     code: str, fitted: Fit, drawn: AreaDraws, raking: pd.DataFrame, steps: pd.DataFrame
 ) -> tuple[Verdict, ...]:
     verdicts = [checks.anchor_shift(code, fitted.diagnostics.shift)]
-    if fitted.spec.engine == "laplace":
-        verdicts.append(checks.importance_ratios(code, fitted.diagnostics.khat))
+    if len(fitted.diagnostics.reliability):
+        verdicts.append(checks.fast_engine(code, fitted.diagnostics.reliability))
     model = float(drawn.rates[:, drawn.whole].mean())
     raked = dict(zip(raking["respondents"], raking["est"], strict=True))["same_urban"]
     delta = dict(zip(steps["step"], steps["delta"], strict=True))
