@@ -20,8 +20,9 @@ setup: ## make .venv from the pinned requirements
 run: setup ## estimate Bordeaux Métropole 2022 into releases/
 	@$(PY) -m inegnum run $(STUDY) --out $(OUT) --replace
 
-test: setup ## the tests, without slow simulations and browser
-	@$(PY) -m pytest -q -m "not slow and not browser and not nuts" tests
+test: setup ## the tests and the examples of the docstrings, without slow simulations and browser
+	@$(PY) -m pytest -q -n auto --maxprocesses 4 -m "not slow and not browser and not nuts" \
+		--doctest-modules tests src/inegnum
 
 lint: setup ## format, lint, types, import contracts
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check .

@@ -37,6 +37,13 @@ class Draws:
         Replicates are centred on `point`; posterior draws on their own mean.
     scale : float
         Multiplies the variance of `values` around the point (replicate designs; 1 otherwise).
+
+    Examples
+    --------
+    >>> items = pd.DataFrame({"geo": ["33063", "33281"], "indicator": "smartphone"})
+    >>> draws = Draws(np.array([[0.90, 0.80], [0.92, 0.84], [0.94, 0.82]]), items)
+    >>> draws.point.round(3).tolist()
+    [0.92, 0.82]
     """
 
     values: Floats

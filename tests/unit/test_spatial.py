@@ -54,6 +54,17 @@ def test_blocks_agree_with_dense_algebra() -> None:
             )
 
 
+@pytest.mark.parametrize("m", [5, 31, 33, 40, 63, 64, 65])
+def test_blocks_hold_every_row_of_a_narrow_graph(m: int) -> None:
+    """Few areas make one block, and left-over rows join the last: levels hold two rows here."""
+    ring = sparse.csr_array(np.roll(np.eye(m), 1, axis=1) + np.roll(np.eye(m), -1, axis=1))
+    A = sparse.csr_array(sparse.eye_array(m) * 3 - ring)
+    layout = Layout.of(abs(A))
+    assert (layout.cuts[0], layout.cuts[-1]) == (0, m)
+    expected = np.linalg.slogdet(A.toarray())[1]
+    assert factorise(layout.blocks(A)).logdet == pytest.approx(expected, rel=1e-12)
+
+
 def test_gradient_vanishes_and_dense_likelihood_is_maximal() -> None:
     data, W = simulate(12, 0.6)
     fit = fit_sar(data.y, data.X, data.D, W, restricted=True)

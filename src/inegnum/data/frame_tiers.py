@@ -118,6 +118,20 @@ def refine_frame(
         Margins contradict each other by more than a tenth, or nothing counts everyone.
     IsolationError
         A source kept for validation is among `sources`.
+
+    Examples
+    --------
+    >>> from inegnum.data.codebook import OCCUPATION
+    >>> areas = pd.DataFrame({"geo": ["33063"], "commune": ["33063"]})
+    >>> bands = [(15, 29, 74_000), (30, 59, 98_000), (60, 120, 56_000)]
+    >>> margins = pd.DataFrame(
+    ...     [("33063", "age", a, b, "", "", "", float(n), 2022) for a, b, n in bands],
+    ...     columns=list(MARGIN_COLUMNS),
+    ... )
+    >>> source = Source("own", "INSEE", "ages", "15+", "2022", "persons", "etalab-2.0", "", "fit")
+    >>> frame = refine_frame(areas, margins, (source,))
+    >>> frame.areas["tier"].tolist(), round(float(frame.persons("15+")[0]))
+    (['F3'], 228000)
     """
     require_role(sources, "fit", where="refine_frame")
     require_columns(areas, ("geo", "commune"), "areas")

@@ -97,7 +97,7 @@ class OwnSurvey:
 
 
 def read_own_survey(path: Path, codebook: Path) -> OwnSurvey:
-    """Read a survey of the territory.
+    r"""Read a survey of the territory.
 
     Raises
     ------
@@ -105,6 +105,46 @@ def read_own_survey(path: Path, codebook: Path) -> OwnSurvey:
         The codebook or the file is odd, or a level is in one and not in the other.
     UniverseError
         A respondent is younger than the universe the codebook states.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> survey = "insee;age;sexe;poids;q12\n33063;45;1;1,5;1\n33063;70;2;1;2\n"
+    >>> codebook = '''
+    ... year = 2023
+    ... mode = "phone"
+    ... weight = "poids"
+    ... geo = "insee"
+    ... [source]
+    ... name = "own"
+    ... producer = "the agency"
+    ... title = "survey of 2023"
+    ... universe = "12+"
+    ... vintage = "2023"
+    ... unit = "respondents and weights"
+    ... licence = "etalab-2.0"
+    ... sha256 = ""
+    ... role = "fit"
+    ... [[axes]]
+    ... axis = "age"
+    ... column = "age"
+    ... years = true
+    ... [[axes]]
+    ... axis = "sex"
+    ... column = "sexe"
+    ... levels = ["1 = men", "2 = women"]
+    ... [[answers]]
+    ... indicator = "smartphone"
+    ... column = "q12"
+    ... yes = ["1"]
+    ... no = ["2"]
+    ... '''
+    >>> with TemporaryDirectory() as folder:
+    ...     path, book = Path(folder) / "own.csv", Path(folder) / "own.toml"
+    ...     _ = path.write_text(survey), book.write_text(codebook)
+    ...     own = read_own_survey(path, book)
+    >>> own.by_area("smartphone")[["geo", "n"]].values.tolist()
+    [['33063', 2]]
     """
     book = read_codebook(codebook)
     raw = open_table(path)

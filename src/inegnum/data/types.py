@@ -77,6 +77,13 @@ class SurveyCells:
         What is measured.
     source : Source
         Of role ``fit``.
+
+    Examples
+    --------
+    >>> import inegnum as ing
+    >>> survey = ing.load_survey("smartphone")
+    >>> survey.indicator.universe, int(survey.waves(2022).table["n"].sum())
+    ('12+', 4184)
     """
 
     table: pd.DataFrame
@@ -137,6 +144,13 @@ class Frame:
         Year the counts are scaled to.
     report : DataFrame
         Margin by margin: ``geo, margin, level, target, achieved, source, year``.
+
+    Examples
+    --------
+    >>> import inegnum as ing
+    >>> lormont = ing.build_frame(ing.load_areas(communes=["33249"]), year=2022)
+    >>> lormont.areas["name"].tolist(), lormont.areas["tier"].tolist(), lormont.N.shape[0]
+    (['Lormont'], ['F3'], 1)
     """
 
     areas: pd.DataFrame

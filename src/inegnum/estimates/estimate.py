@@ -49,6 +49,18 @@ def estimate(
     ------
     InputError
         No fit was given, or the areas belong to several EPCI.
+
+    Examples
+    --------
+    >>> import inegnum as ing
+    >>> france = ing.national_frame(year=2022)
+    >>> spec = ing.ModelSpec(history=(), draws=400)
+    >>> fit = ing.fit(spec, ing.load_survey("smartphone"), national=france, seed=1)
+    >>> frame = ing.build_frame(ing.load_areas(epci="243300316"), year=2022)
+    >>> found = ing.estimate(fit, frame, national=france, seed=1)
+    >>> row = found.row("243300316", "smartphone")
+    >>> str(row["class"]), bool(row["lower"] < 0.91 < row["upper"])
+    ('B', True)
     """
     fits = (fits,) if isinstance(fits, Fit) else tuple(fits)
     named = frame.areas[["epci", "epci_name"]].drop_duplicates()

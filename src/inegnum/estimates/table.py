@@ -116,6 +116,19 @@ class Estimates:
         Joint draws of every row of `table`, masked ones included (a release leaves those out).
     sources : tuple of Source
         What the figures rest on.
+
+    Examples
+    --------
+    >>> from inegnum.data.indicators import indicator
+    >>> areas = pd.DataFrame({
+    ...     "geo": ["243300316", "33063"], "level": ["epci", "commune"], "name": ["M", "Bordeaux"],
+    ...     "tier": "F3", "basis": "model", "method": "mrp", "n": 0})
+    >>> rates = 0.9 + 0.01 * np.random.default_rng(1).standard_normal((500, 2))
+    >>> persons = np.full((500, 2), 1000.0)
+    >>> drawn = AreaDraws(indicator("smartphone"), areas, rates, persons, rates[:, 0], whole=0)
+    >>> found = combine([drawn], (), year=2022)
+    >>> round(float(found.row("33063", "smartphone")["est"]), 2)
+    0.9
     """
 
     table: pd.DataFrame

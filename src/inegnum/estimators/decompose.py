@@ -92,6 +92,16 @@ def decompose(fit: Fit, frame: Frame, *, national: Frame, seed: int) -> Decompos
     ------
     FrameError
         A profile, urban size or region of the territory does not exist in the national frame.
+
+    Examples
+    --------
+    >>> import inegnum as ing
+    >>> france = ing.national_frame(year=2022)
+    >>> spec = ing.ModelSpec(history=(), draws=400)
+    >>> fit = ing.fit(spec, ing.load_survey("smartphone"), national=france, seed=1)
+    >>> frame = ing.build_frame(ing.load_areas(epci="243300316"), year=2022)
+    >>> ing.decompose(fit, frame, national=france, seed=1).to_frame()["step"].tolist()
+    ['france', 'age', 'diploma', 'occupation', 'sex', 'urban', 'region', 'area']
     """
     mask = frame.mask(fit.indicator.universe)
     table = profiles()[mask]

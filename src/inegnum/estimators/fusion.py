@@ -128,6 +128,20 @@ def fuse(modelled: Draws, survey: LocalSurvey, *, groups: str = "epci", seed: in
         Another indicator, or an area the draws do not hold.
     IsolationError
         The survey is kept for validation.
+
+    Examples
+    --------
+    >>> import inegnum as ing
+    >>> rng = np.random.default_rng(1)
+    >>> items = pd.DataFrame({"geo": ["33063", "33281"], "level": "commune",
+    ...                       "indicator": "smartphone", "universe": "12+", "persons": 1000.0})
+    >>> modelled = ing.Draws(expit(2.0 + 0.4 * rng.standard_normal((1000, 2))), items)
+    >>> asked = pd.DataFrame({"geo": ["33063"], "rate": [0.95], "n": [600]})
+    >>> source = Source("own", "A'Urba", "ours", "12+", "2023", "persons", "etalab-2.0", "", "fit")
+    >>> survey = LocalSurvey(asked, "smartphone", "12+", source)
+    >>> fused = ing.fuse(modelled, survey, groups="none", seed=1)
+    >>> bool(fused.share_local[0] > 0.5), bool(fused.draws.se()[0] < modelled.se()[0])
+    (True, True)
     """
     require_role([survey.source], "fit", where="fusion with a local survey")
     _require_same(modelled, survey)

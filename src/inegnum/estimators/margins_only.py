@@ -183,6 +183,16 @@ def fit_margins(
         A table kept for validation was offered.
     BenchmarkError
         The anchor needs more than its limit.
+
+    Examples
+    --------
+    >>> import inegnum as ing
+    >>> from inegnum.estimators.published import illectronisme_2021
+    >>> france = ing.national_frame(year=2022)
+    >>> spec = ing.ModelSpec(draws=400)
+    >>> fit = fit_margins(spec, [illectronisme_2021(assumed_n=8000)], national=france, seed=1)
+    >>> fit.tier, fit.indicator.universe
+    ('T2', '15+')
     """
     require_role([table.source for table in tables], "fit", where="fit of published rates")
     first = tables[0]

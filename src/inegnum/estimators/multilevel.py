@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -45,6 +45,7 @@ from inegnum.estimators.deviations import (
     require_persons,
     with_groups,
 )
+from inegnum.estimators.diagnostics import Diagnostics
 from inegnum.estimators.engine import Estimated
 from inegnum.estimators.evidence import DirectRate, direct_rate
 from inegnum.estimators.readings import READINGS, Readings, pooled_waves
@@ -58,40 +59,6 @@ __all__ = ["Diagnostics", "Fit", "fit"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnostics:
-    """What a reader must know of a fit before using it.
-
-    Attributes
-    ----------
-    engine : str
-    khat : float
-        Worst tail shape of the importance ratios over the survey's own rates; -inf when sampled.
-    shift : float
-        Mean logit shift of the anchor.
-    drift : float
-        The part of it that the survey's own composition would need too: a rate of another wave, or
-        counts that are not weighted. The rest is the frame's, and is what the limit bears on.
-    shift_limit : float
-    notes : tuple of str
-        What was left out or replaced, and why.
-    sds : DataFrame
-        ``reading, term, mean, lower, upper`` of the learned sds, prior scale alongside.
-    reliability : DataFrame
-        The fast engine judged on each rate of the survey, by reading (`reliability.judged_table`);
-        empty when the posterior was sampled or is not that of survey rows.
-    """
-
-    engine: str
-    khat: float
-    shift: float
-    drift: float
-    shift_limit: float
-    notes: tuple[str, ...]
-    sds: pd.DataFrame
-    reliability: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +92,16 @@ class Fit:
     evidence : tuple of Estimated
         Posteriors of the effects the draws come from, cells as collected first, then with phone
         interviews equalised; `logits` holds the rate of each area against them.
+
+    Examples
+    --------
+    >>> import inegnum as ing
+    >>> france = ing.national_frame(year=2022)
+    >>> spec = ing.ModelSpec(history=(), draws=400)
+    >>> fit = ing.fit(spec, ing.load_survey("smartphone"), national=france, seed=1)
+    >>> frame = ing.build_frame(ing.load_areas(communes=["33249", "33063"]), year=2022)
+    >>> fit.predict(frame, seed=1).values.shape  # two communes and the EPCI they belong to
+    (400, 3)
     """
 
     spec: ModelSpec
@@ -329,6 +306,15 @@ def fit(spec: ModelSpec, survey: SurveyCells, *, national: Frame, seed: int) -> 
         The anchor needs more than its limit.
     ConvergenceError
         The engine did not converge.
+
+    Examples
+    --------
+    >>> import inegnum as ing
+    >>> france = ing.national_frame(year=2022)
+    >>> spec = ing.ModelSpec(history=(), draws=400)
+    >>> found = ing.fit(spec, ing.load_survey("smartphone"), national=france, seed=1)
+    >>> round(found.direct.rate, 3), round(float(found.national.mean()), 2)
+    (0.872, 0.87)
     """
     require_role([survey.source], "fit", where=f"fit of {survey.indicator.code}")
     # Matrices of a hundred rows: more threads than one only wait for each other.

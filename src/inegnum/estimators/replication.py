@@ -127,6 +127,15 @@ def replicate(
     ------
     CalibrationError
         A replicate cannot meet the margins.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import inegnum as ing
+    >>> people = pd.DataFrame({"w": [10.0, 10.0, 20.0, 20.0], "strata": list("aabb")})
+    >>> design = ing.survey_design(people, weights="w", strata="strata")
+    >>> ing.replicate(design, "jkn").replicates.shape
+    (4, 4)
     """
     stage = design.stages[0]
     factors = replicate_factors(stage, scheme, replicates=replicates, rho=rho, seed=seed)

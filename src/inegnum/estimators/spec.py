@@ -296,6 +296,12 @@ class ModelSpec:
         Joint draws given out.
     points : int
         Support points of the sds (laplace).
+
+    Examples
+    --------
+    >>> spec = ModelSpec(waves=(2022,), history=(), tau=Tau(factor=2.0))
+    >>> [term.factors for term in spec.terms][:4]
+    ['wave', 'age', 'sex', 'diploma']
     """
 
     year: int = 2022

@@ -44,6 +44,18 @@ def variants(
     DataFrame
         ``variant, geo, level, est, lower, upper, shift, drift, note`` (95 %); a variant that cannot
         be had has missing figures and a note that says why.
+
+    Examples
+    --------
+    >>> import inegnum as ing
+    >>> france = ing.national_frame(year=2022)
+    >>> spec = ing.ModelSpec(waves=(2022,), history=(), draws=400)
+    >>> survey = ing.load_survey("smartphone")
+    >>> fit = ing.fit(spec, survey, national=france, seed=1)
+    >>> frame = ing.build_frame(ing.load_areas(communes=["33063"]), year=2022)
+    >>> found = ing.variants(fit, survey, frame, national=france, seed=1)
+    >>> found["variant"].unique()[:3].tolist()
+    ['default', 'urban gradient pooled', 'urban gradient equalised']
     """
     parts = [_rows("default", fitted, frame, seed)]
     for r, reading in enumerate(READINGS):

@@ -111,6 +111,15 @@ def raked_rate(
         A class of the frame has no respondent, or margins cannot be met.
     UniverseError
         The survey's classes do not separate the indicator's universe.
+
+    Examples
+    --------
+    >>> import inegnum as ing
+    >>> survey = ing.load_survey("smartphone").waves(2022)
+    >>> frame = ing.build_frame(ing.load_areas(epci="243300316"), year=2022)
+    >>> raked = ing.raked_rate(survey, frame)
+    >>> int(raked.n), bool(raked.lower < raked.est < raked.upper)
+    (4184, True)
     """
     if not 0 < prob < 1:
         raise InputError("an interval needs a mass between 0 and 1", where="prob", got=prob)

@@ -91,7 +91,8 @@ class Layout:
             if held >= 32:
                 cuts.append(cuts[-1] + held)
                 held = 0
-        cuts[-1] = m if held else cuts[-1]
+        if held:  # the rows left over join the last block, or are the only one
+            cuts = [*cuts[:-1], m] if len(cuts) > 1 else [0, m]
         return cls(np.argsort(level, kind="stable").astype(np.int64), tuple(cuts))
 
     def blocks(self, matrix: Any) -> Blocks:

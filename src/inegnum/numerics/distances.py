@@ -154,6 +154,16 @@ class Logit:
     ----------
     lower, upper : float or ndarray of shape (n,)
         Bounds on g, strictly on either side of 1; finite.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import inegnum as ing
+    >>> people = pd.DataFrame({"sex": ["women", "men", "men"], "d": [10.0, 20.0, 20.0]})
+    >>> margin = {"sex": {"women": 18.0, "men": 32.0}}
+    >>> found = ing.calibrate(people, margin, weights="d", distance=Logit(0.5, 2.0))
+    >>> (found.weights / found.initial).round(6).tolist()
+    [1.8, 0.8, 0.8]
     """
 
     lower: Bound
@@ -195,6 +205,16 @@ class Truncated:
     ----------
     lower, upper : float or ndarray of shape (n,)
         Bounds on g that enclose 1; either may be infinite.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import inegnum as ing
+    >>> people = pd.DataFrame({"sex": ["women", "men", "men"], "d": [10.0, 20.0, 20.0]})
+    >>> margin = {"sex": {"women": 18.0, "men": 32.0}}
+    >>> found = ing.calibrate(people, margin, weights="d", distance=Truncated(0.5, 2.0))
+    >>> (found.weights / found.initial).round(6).tolist()
+    [1.8, 0.8, 0.8]
     """
 
     lower: Bound

@@ -44,6 +44,22 @@ def dot_chart(estimates: Estimates, indicator: str, *, language: Literal["fr", "
     estimates : Estimates
     indicator : str
     language : {"fr", "en"}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from inegnum.data.indicators import indicator
+    >>> from inegnum.estimates.table import AreaDraws, combine
+    >>> areas = pd.DataFrame({
+    ...     "geo": ["FR", "243300316", "33063"], "level": ["france", "epci", "commune"],
+    ...     "name": ["France", "Bordeaux Métropole", "Bordeaux"],
+    ...     "tier": "F3", "basis": "model", "method": "mrp", "n": 0})
+    >>> rates = 0.9 + 0.01 * np.random.default_rng(1).standard_normal((500, 3))
+    >>> persons = np.full((500, 3), 1000.0)
+    >>> drawn = AreaDraws(indicator("smartphone"), areas, rates, persons, rates[:, 0], whole=1)
+    >>> "<svg" in dot_chart(combine([drawn], (), year=2022), "smartphone")._repr_html_()
+    True
     """
     rows, whole, france = _of(estimates, indicator)
     kinds = {"A": "solid", "B": "solid", "C": "hollow", "D": "hidden"}
@@ -61,6 +77,23 @@ def map_chart(estimates: Estimates, indicator: str) -> Svg:
     ----------
     estimates : Estimates
     indicator : str
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from inegnum.data.indicators import indicator
+    >>> from inegnum.estimates.table import AreaDraws, combine
+    >>> areas = pd.DataFrame({
+    ...     "geo": ["FR", "243300316", "33063", "33249"],
+    ...     "level": ["france", "epci", "commune", "commune"],
+    ...     "name": ["France", "Bordeaux Métropole", "Bordeaux", "Lormont"],
+    ...     "tier": "F3", "basis": "model", "method": "mrp", "n": 0})
+    >>> rates = 0.9 + 0.01 * np.random.default_rng(1).standard_normal((500, 4))
+    >>> persons = np.full((500, 4), 1000.0)
+    >>> drawn = AreaDraws(indicator("smartphone"), areas, rates, persons, rates[:, 0], whole=1)
+    >>> "<svg" in map_chart(combine([drawn], (), year=2022), "smartphone")._repr_html_()
+    True
     """
     rows, _, _ = _of(estimates, indicator)
     names = {str(geo): str(name) for geo, name in zip(rows["geo"], rows["name"], strict=True)}

@@ -107,8 +107,11 @@ def similar(profiles: dict[str, Profile], geo: str, *, count: int) -> tuple[str,
 
     Examples
     --------
-    >>> share = lambda x: Share("age", "75+", x, 0.1), Share("age", "-75", 1 - x, 0.9)
-    >>> known = {g: Profile(g, share(x)) for g, x in (("a", 0.1), ("b", 0.12), ("c", 0.3))}
+    >>> old = {"a": 0.1, "b": 0.12, "c": 0.3}
+    >>> known = {
+    ...     g: Profile(g, (Share("age", "75+", x, 0.1), Share("age", "-75", 1 - x, 0.9)))
+    ...     for g, x in old.items()
+    ... }
     >>> similar(known, "a", count=1)
     ('b',)
     """

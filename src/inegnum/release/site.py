@@ -88,6 +88,28 @@ def publish(
         A folder is not a whole and unchanged release.
     InputError
         A language is unknown, or `out` holds something else than a site.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from tempfile import TemporaryDirectory
+    >>> from inegnum.study.folder import find_study, run_to_folder
+    >>> study = find_study("bordeaux-metropole-2022")
+    >>> quick = replace(
+    ...     study,
+    ...     indicators=("smartphone",),
+    ...     languages=("en",),
+    ...     territory=replace(study.territory, epci=None, communes=("33063", "33249")),
+    ...     frame=replace(study.frame, draws=2),
+    ...     model=replace(study.model, draws=400, history=()),
+    ...     quality=replace(study.quality, variants=False),
+    ... )
+    >>> with TemporaryDirectory() as name:
+    ...     folder = Path(name)
+    ...     _ = run_to_folder(quick, folder / "release", language="en")
+    ...     site = publish(folder / "release", out=folder / "site", languages=("en",))
+    ...     len(sorted(site.glob("en/communes/*.html")))
+    2
     """
     every = tuple(phrases(language) for language in languages)
     _refuse_other_folder(out)

@@ -123,8 +123,8 @@ class Phrases(Mapping[str, str]):
 
         Examples
         --------
-        >>> phrases("en").kilometres(0.342)
-        '350 m'
+        >>> phrases("en").kilometres(0.342).split()  # the space does not break
+        ['350', 'm']
         """
         if km < 0.95:
             return f"{max(round(km * 20) * 50, 50)}{NBSP}m"

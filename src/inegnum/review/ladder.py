@@ -177,6 +177,12 @@ def validate(
     ------
     InputError
         Unknown level or rung, or a target that is not a release.
+
+    Examples
+    --------
+    >>> ladder = validate(only=(7,), workers=1)  # isolation of the tables kept to judge by
+    >>> {verdict.status for verdict in ladder.verdicts}
+    {'pass'}
     """
     from inegnum.review.method import METHOD_RUNGS
     from inegnum.review.release_checks import RELEASE_RUNGS

@@ -104,6 +104,23 @@ def run(study: Study, *, progress: Progress | None = None, jobs: int | None = No
         The territory, an indicator or a wave is unknown.
     ConvergenceError, BenchmarkError
         A model did not converge, or its anchor is out of bounds.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> import inegnum as ing
+    >>> from inegnum.study.folder import find_study
+    >>> study = find_study("bordeaux-metropole-2022")
+    >>> quick = replace(
+    ...     study,
+    ...     indicators=("smartphone",),
+    ...     frame=replace(study.frame, draws=2),
+    ...     model=replace(study.model, draws=400, history=()),
+    ...     quality=replace(study.quality, variants=False),
+    ... )
+    >>> done = ing.run(quick, jobs=1)
+    >>> str(done.estimates.row("243300316", "smartphone")["class"])
+    'B'
     """
     from joblib import Parallel, delayed
 

@@ -133,6 +133,13 @@ class Study:
         Codes of the registry, in the order of publication.
     territory, frame, model, quality : sections
     languages : tuple of {"fr", "en"}
+
+    Examples
+    --------
+    >>> from inegnum.study.folder import find_study
+    >>> study = find_study("bordeaux-metropole-2022")
+    >>> study.territory.epci, study.year
+    ('243300316', 2022)
     """
 
     name: str
@@ -188,6 +195,18 @@ def load_study(path: str | Path) -> Study:
     ------
     InputError
         The file is absent, is not TOML, or holds an unknown key or a value out of range.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import inegnum as ing
+    >>> from inegnum.study.new import new_study
+    >>> with TemporaryDirectory() as folder:
+    ...     path = new_study("243500139", year=2022, out=Path(folder) / "rennes.toml")
+    ...     study = ing.load_study(path)
+    >>> study.territory.epci
+    '243500139'
     """
     path = Path(path)
     try:

@@ -30,7 +30,7 @@ __all__ = ["TIDY_COLUMNS", "Imported", "read_file", "to_margins"]
 def read_file(
     path: Path, *, year: int | None = None, departments: tuple[str, ...] = ()
 ) -> Imported:
-    """Read an official file, whichever it is.
+    r"""Read an official file, whichever it is.
 
     Parameters
     ----------
@@ -45,6 +45,17 @@ def read_file(
     ------
     InputError
         The file is not one of those the package reads, or something in it is odd.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> text = "CODGEO;MED21;TP6021\n33063;23000;16,0\n33249;18500;s\n"
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "cc_filosofi_2021_COM.csv"
+    ...     _ = path.write_text(text)
+    ...     found = read_file(path)
+    >>> found.kind, found.year, int(found.table["value"].isna().sum())  # secret is missing
+    ('income', 2021, 1)
     """
     if _looks_like_detail(path):
         return read_detail(path, departments=departments)

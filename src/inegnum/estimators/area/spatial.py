@@ -113,6 +113,19 @@ def spatial_fay_herriot(
         W is not a row-standardised proximity of these areas; see `checked_proximity`.
     ConvergenceError
         The likelihood is too flat to be maximised.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from inegnum.estimators.area import AreaData
+    >>> rng = np.random.default_rng(1)
+    >>> m = 30
+    >>> ring = np.roll(np.eye(m), 1, axis=1) + np.roll(np.eye(m), -1, axis=1)
+    >>> u = np.linalg.solve(np.eye(m) - 0.25 * ring, rng.normal(0, 0.1, m))
+    >>> data = AreaData(y=u + rng.normal(0, 0.05, m), X=np.ones((m, 1)), D=np.full(m, 0.05**2))
+    >>> found = spatial_fay_herriot(data, ring / 2)
+    >>> sorted(found.variance)
+    ['rho', 'sigma2_u']
     """
     if method not in ("reml", "ml") or mse not in ("analytic", "bootstrap", "none"):
         raise InputError(

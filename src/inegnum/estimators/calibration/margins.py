@@ -47,6 +47,11 @@ class Margin:
         Price of a relative miss against that of moving weights; infinite is exact.
     per : {"unit", "household"}
         Whether a household's members count one by one or once.
+
+    Examples
+    --------
+    >>> Margin("sex", {"women": 3.0, "men": 5.0}, se=0.5).by
+    ('sex',)
     """
 
     by: str | tuple[str, ...]

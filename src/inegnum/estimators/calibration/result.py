@@ -46,6 +46,15 @@ class Calibration:
         Dual point and misses.
     instruments : ndarray of shape (m, p) or None
         Of generalised calibration.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import inegnum as ing
+    >>> people = pd.DataFrame({"sex": ["women", "men", "men"]})
+    >>> raked = ing.rake(people, {"sex": {"women": 30.0, "men": 20.0}})
+    >>> raked.weights.round(6).tolist()
+    [30.0, 10.0, 10.0]
     """
 
     weights: Floats

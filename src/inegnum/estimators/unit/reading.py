@@ -116,6 +116,14 @@ def read_means(
         Areas with their means.
     area, size : str
         Columns of codes and, when known, of sizes N.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> fields = pd.DataFrame({"y": [1.0, 2.0, 3.0], "x": [0.0, 1.0, 2.0], "area": list("aab")})
+    >>> means = pd.DataFrame({"area": ["a", "b"], "x": [0.4, 1.6]})
+    >>> read_means(read_sample("y ~ x", fields, area="area"), means, area="area").X.tolist()
+    [[1.0, 0.4], [1.0, 1.6]]
     """
     wanted = [name for name in sample.names if name != INTERCEPT]
     _require_columns(table, [*wanted, area, *([size] if size else [])], "area means")
@@ -158,6 +166,14 @@ def read_census(
     ------
     InputError
         A column or a level that the sample does not have.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> fields = pd.DataFrame({"y": [1.0, 2.0, 3.0], "x": [0.0, 1.0, 2.0], "area": list("aab")})
+    >>> census = pd.DataFrame({"area": list("aabb"), "x": [0.0, 1.0, 1.0, 2.0]})
+    >>> read_census(read_sample("y ~ x", fields, area="area"), census, area="area").X.shape
+    (4, 2)
     """
     from formulaic.errors import DataMismatchWarning
 
