@@ -96,9 +96,8 @@ class Fit:
     Examples
     --------
     >>> import inegnum as ing
-    >>> france = ing.national_frame(year=2022)
-    >>> spec = ing.ModelSpec(history=(), draws=400)
-    >>> fit = ing.fit(spec, ing.load_survey("smartphone"), national=france, seed=1)
+    >>> france, survey = ing.national_frame(year=2022), ing.load_survey("smartphone")
+    >>> fit = ing.fit(ing.ModelSpec(draws=400), survey, national=france, seed=1)
     >>> frame = ing.build_frame(ing.load_areas(communes=["33249", "33063"]), year=2022)
     >>> fit.predict(frame, seed=1).values.shape  # two communes and the EPCI they belong to
     (400, 3)
@@ -311,8 +310,8 @@ def fit(spec: ModelSpec, survey: SurveyCells, *, national: Frame, seed: int) -> 
     --------
     >>> import inegnum as ing
     >>> france = ing.national_frame(year=2022)
-    >>> spec = ing.ModelSpec(history=(), draws=400)
-    >>> found = ing.fit(spec, ing.load_survey("smartphone"), national=france, seed=1)
+    >>> survey = ing.load_survey("smartphone")
+    >>> found = ing.fit(ing.ModelSpec(draws=400), survey, national=france, seed=1)
     >>> round(found.direct.rate, 3), round(float(found.national.mean()), 2)
     (0.872, 0.87)
     """
