@@ -3,7 +3,7 @@ import pytest
 from scipy.special import expit
 
 from inegnum.errors import InputError
-from inegnum.review.ecological import (
+from inegnum.estimators.ecological import (
     Areas,
     Calibrated,
     CategoryRates,

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 from inegnum.errors import ProvenanceError
+from inegnum.estimators.pseudo_targets import TARGETS, census
 from inegnum.review.folds import Runner
-from inegnum.review.known_truth_france import TARGETS, fold, shift_to_total, views
+from inegnum.review.known_truth_france import fold, shift_to_total, views
 from inegnum.review.known_truth_rouen import METHODS, iris_fold, rouen
-from inegnum.review.rung_france import _census, france_fold
+from inegnum.review.rung_france import france_fold
 from inegnum.review.rung_rouen import rouen_rung
 from shared import shared_root
 
@@ -14,12 +15,12 @@ def test_a_hidden_region_is_predicted_without_its_truth(monkeypatch) -> None:
     from inegnum.review import rung_france
 
     honest = france_fold(94, "unemployed", ("modelled", "calibrated", "national"), 1)
-    table = _census(2018)
+    table = census(2018)
     inside = table["region"] == "94"
     wrong = table.assign(
         unemployed=table["unemployed"].where(~inside, table["active"] - table["unemployed"])
     )
-    monkeypatch.setattr(rung_france, "_census", lambda year: wrong)
+    monkeypatch.setattr(rung_france, "census", lambda year: wrong)
     reversed_ = france_fold(94, "unemployed", ("modelled", "calibrated", "national"), 1)
     np.testing.assert_allclose(reversed_["truth"], 1 - honest["truth"], rtol=1e-12)
     np.testing.assert_array_equal(reversed_["est"], honest["est"])
@@ -42,21 +43,21 @@ def test_learning_on_an_earlier_census_keeps_the_level_of_the_new_one() -> None:
     rows = fold(
         94,
         target,
-        _census(2018),
-        earlier=_census(2012),
+        census(2018),
+        earlier=census(2012),
         methods=("national",),
         surveys=1,
     )
-    other = _census(2018)[_census(2018)["region"] != "94"]
+    other = census(2018)[census(2018)["region"] != "94"]
     level = other["unemployed"].sum() / other["active"].sum()
     # The national rate of 2018 outside the region, recentred by its own deviations: within a point.
     assert rows["est"].mean() == pytest.approx(level, abs=0.02)
 
 
 def test_the_anchor_reproduces_the_total() -> None:
-    from inegnum.review.ecological import CategoryRates
+    from inegnum.estimators.ecological import CategoryRates
 
-    areas = views(_census(2018), TARGETS[0])["full"]
+    areas = views(census(2018), TARGETS[0])["full"]
     coefficients = CategoryRates().fit(areas) - 0.3
     shift = shift_to_total(areas, CategoryRates(), coefficients)
     logits, shares = CategoryRates().logits(areas, coefficients)

@@ -2,8 +2,8 @@
 
 Four census variables stand in for a digital indicator. Each region in turn is hidden; category
 rates, slopes and the size of deviations are learned on the others, and the rates of its communes
-and intercommunalities are drawn and compared with the census (`inegnum.review.ecological` gives the
-model). Methods compared, each with what it needs to be honest:
+and intercommunalities are drawn and compared with the census (`inegnum.estimators.ecological`
+gives the model). Methods compared, each with what it needs to be honest:
 
 ==================  ============================================================================
 modelled            composition, context, deviations of region, metropolis and commune by size
@@ -22,15 +22,14 @@ The variable predicted is never among what predicts it, nor is a variable that c
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from inegnum.errors import InputError
-from inegnum.review.ecological import (
+from inegnum.estimators.ecological import (
     Areas,
     Calibrated,
     CategoryRates,
@@ -41,15 +40,12 @@ from inegnum.review.ecological import (
     predict,
     survey,
 )
+from inegnum.estimators.pseudo_targets import TARGETS, Target, areas_of, composition
 from inegnum.review.scores import interval_columns, normal_log_score
 
 __all__ = [
-    "ACTIVE",
     "METHODS",
     "SIZE_LABELS",
-    "TARGETS",
-    "Target",
-    "areas_of",
     "fold",
     "shift_to_total",
     "views",
@@ -72,160 +68,6 @@ METHODS: Final = (
 )
 _SIZES: Final = (0, 3e3, 5e3, 1e4, 2e4, 5e4, np.inf)
 SIZE_LABELS: Final = ("2-3k", "3-5k", "5-10k", "10-20k", "20-50k", "50k+")
-ACTIVE: Final = ("farmers", "self_employed", "managers", "intermediate", "employees", "workers")
-_CONTEXT: Final = (
-    "social_housing",
-    "flats",
-    "share_managers",
-    "share_workers",
-    "log_population",
-    "share_15_29",
-    "share_75p",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A census variable that stands in for a digital indicator.
-
-    Attributes
-    ----------
-    code, en, fr : str
-        Identifier and labels.
-    numerator : tuple of str
-        Columns summed.
-    denominator : str
-        Column of persons it is about.
-    composition : str
-        ``"occupation"`` (active by occupation, other under 75, 75 and over), ``"active"`` (active
-        by occupation) or ``"age"`` (15-29, 30-74, 75 and over).
-    context : tuple of str
-        Covariates of the commune; none contains the numerator.
-    """
-
-    code: str
-    en: str
-    fr: str
-    numerator: tuple[str, ...]
-    denominator: str
-    composition: str
-    context: tuple[str, ...]
-
-
-TARGETS: Final = (
-    Target(
-        "no_diploma",
-        "no diploma, people no longer enrolled",
-        "sans diplôme, personnes non scolarisées",
-        ("no_diploma",),
-        "not_enrolled",
-        "occupation",
-        (*_CONTEXT, "share_unemployed"),
-    ),
-    Target(
-        "higher",
-        "higher education, people no longer enrolled",
-        "diplôme du supérieur, personnes non scolarisées",
-        ("higher",),
-        "not_enrolled",
-        "occupation",
-        (*_CONTEXT, "share_unemployed"),
-    ),
-    Target(
-        "unemployed",
-        "unemployed, in the labour force",
-        "chômeurs, population active",
-        ("unemployed",),
-        "active",
-        "active",
-        (*_CONTEXT, "share_no_diploma", "share_higher"),
-    ),
-    Target(
-        "retired",
-        "retired, 15 and over",
-        "retraités, 15 ans et plus",
-        ("retired",),
-        "persons_15p",
-        "age",
-        (*_CONTEXT, "share_unemployed", "share_no_diploma", "share_higher"),
-    ),
-)
-
-
-def areas_of(table: pd.DataFrame, target: Target) -> Areas:
-    """Return the communes of a census table as areas with a known truth.
-
-    Parameters
-    ----------
-    table : DataFrame
-        One row a commune: counts (``population, persons_15p, age_15_29, age_75p, active``, the six
-        occupations of the active, ``not_enrolled, no_diploma, higher, unemployed, retired``),
-        ``social_housing`` and ``flats`` per main residence, ``urban``, ``epci``, ``region``.
-    target : Target
-
-    Raises
-    ------
-    InputError
-        A count is missing: communes without the variable are left out before, by name.
-    """
-    needed = [*target.numerator, target.denominator]
-    if table[needed].isna().any(axis=None):
-        raise InputError(
-            "a true rate cannot be computed",
-            where=", ".join(table.loc[table[needed].isna().any(axis=1), "geo"].head()),
-            expected="communes with every count of the target",
-        )
-    persons = table[target.denominator].to_numpy(np.float64)
-    y = table[list(target.numerator)].sum(axis=1).to_numpy(np.float64) / persons
-    _, group = np.unique(table["epci"].to_numpy(str), return_inverse=True)
-    region = np.asarray(table["region"].astype(int), dtype=np.int64)
-    x = np.hstack([_context(table, target.context), _urban(table)])
-    return Areas(y, _composition(table, target), x, persons, group.astype(np.int64), region)
-
-
-def _composition(table: pd.DataFrame, target: Target) -> Floats:
-    """Return the shares of the categories, shape (A, C)."""
-    occupations = table[list(ACTIVE)].to_numpy(np.float64)
-    old = table["age_75p"].to_numpy(np.float64)
-    if target.composition == "active":
-        counts = occupations
-    elif target.composition == "occupation":
-        # Some of the active are enrolled, so the residual can be too small: at least 2 % of adults.
-        rest = table["not_enrolled"].to_numpy(np.float64) - occupations.sum(axis=1) - old
-        rest = np.maximum(rest, 0.02 * table["persons_15p"].to_numpy(np.float64))
-        counts = np.column_stack([occupations, rest, old])
-    else:
-        young = table["age_15_29"].to_numpy(np.float64)
-        counts = np.column_stack([young, table["persons_15p"].to_numpy() - young - old, old])
-    return np.asarray(counts / counts.sum(axis=1, keepdims=True))
-
-
-def _context(table: pd.DataFrame, names: tuple[str, ...]) -> Floats:
-    """Return standardised covariates of the communes, shape (A, P)."""
-    columns = {
-        "social_housing": table["social_housing"],
-        "flats": table["flats"],
-        "share_managers": table["managers"] / table[list(ACTIVE)].sum(axis=1),
-        "share_workers": table["workers"] / table[list(ACTIVE)].sum(axis=1),
-        "log_population": np.log(table["population"]),
-        "share_15_29": table["age_15_29"] / table["persons_15p"],
-        "share_75p": table["age_75p"] / table["persons_15p"],
-        "share_unemployed": table["unemployed"] / table["active"],
-        "share_no_diploma": table["no_diploma"] / table["not_enrolled"],
-        "share_higher": table["higher"] / table["not_enrolled"],
-    }
-    x = np.column_stack([columns[name].to_numpy(np.float64) for name in names])
-    return np.asarray((x - x.mean(axis=0)) / x.std(axis=0))
-
-
-def _urban(table: pd.DataFrame) -> Floats:
-    """Return one column per urban class but rural, shape (A, 4).
-
-    The urban unit of Paris lies in one region: when that region is hidden its effect is not
-    learned but drawn from its prior, as any effect nothing was seen of.
-    """
-    classes = ("2k-20k", "20k-100k", "100k+", "paris")
-    return np.column_stack([(table["urban"] == name).to_numpy(np.float64) for name in classes])
 
 
 def shift_to_total(areas: Areas, predictor: Predictor, coefficients: Floats) -> float:
@@ -246,7 +88,7 @@ def views(table: pd.DataFrame, target: Target) -> dict[str, Areas]:
     return {
         "full": full,
         "calibrated": replace(full, x=merged),
-        "age": replace(full, shares=_composition(table, by_age), x=nothing),
+        "age": replace(full, shares=composition(table, by_age), x=nothing),
         "national": replace(full, shares=np.ones((len(full), 1)), x=nothing),
     }
 

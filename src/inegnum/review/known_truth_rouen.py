@@ -37,10 +37,10 @@ import pandas as pd
 
 from inegnum.errors import InputError, ProvenanceError
 from inegnum.estimators.calibration import rake
+from inegnum.estimators.ecological import area_effects
 from inegnum.numerics.laplace import integrate
 from inegnum.numerics.latent import Term, build_design
 from inegnum.numerics.poststratify import recentring
-from inegnum.review.ecological import area_effects
 from inegnum.review.scores import interval_columns, normal_log_score
 
 __all__ = ["METHODS", "OUTCOMES", "Rouen", "area_level_fold", "iris_fold", "rouen", "shared_file"]

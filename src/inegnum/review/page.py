@@ -129,7 +129,7 @@ def coverage_markdown(ladder: Ladder, language: Language = "en") -> str:
         "score / national | score / âge |",
     }
     lines = [heads[language], "|---|---|---|---|---|---|"]
-    from inegnum.review.known_truth_france import TARGETS
+    from inegnum.estimators.pseudo_targets import TARGETS
 
     for target in TARGETS:
         own = communes[target.code, "modelled"]

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
 
 from inegnum.data import catalogue
+from inegnum.estimators.pseudo_targets import TARGETS, Target, census
 from inegnum.review.folds import Runner
-from inegnum.review.known_truth_france import (
-    ACTIVE,
-    METHODS,
-    SIZE_LABELS,
-    TARGETS,
-    Target,
-    fold,
-)
+from inegnum.review.known_truth_france import METHODS, SIZE_LABELS, fold
 from inegnum.review.rung import Rung
 from inegnum.review.scores import coverage_by
 from inegnum.review.thresholds import coverage_verdict, judge
@@ -41,46 +34,13 @@ _RIVALS: Final = {
 }
 
 
-@cache
-def _census(year: int) -> pd.DataFrame:
-    """Return communes over 2,000 inhabitants of metropolitan France, counts named as `areas_of`.
-
-    Left out: communes that no longer exist, that belong to no intercommunality or urban class, or
-    whose occupations of 2022 are not published.
-    """
-    counts, _ = catalogue.table(f"census_{year}")
-    labour, _ = catalogue.table("census_labour_force")
-    retired, _ = catalogue.table("census_occupation_2022")
-    where, _ = catalogue.table("communes")
-    kept = (where["epci"] != "") & (where["urban"] != "") & (where["region"].astype(int) > 10)
-    table = (
-        where.loc[kept, ["geo", "region", "epci", "urban"]]
-        .merge(counts, on="geo")
-        .merge(labour[labour["year"] == year], on="geo")
-        .merge(retired[["geo", "persons_15p", "cs7"]], on="geo", suffixes=("", "_2022"))
-    )
-    adults = table["population"] - table["age_0_14"]
-    higher = ["bac2", "bac3_4", "bac5"] if year == 2018 else ["bac2", "bac3p"]
-    table = table.assign(
-        not_enrolled=table["not_enrolled_15p"],
-        no_diploma=table["none"],
-        higher=table[higher].sum(axis=1),
-        # The retired are known in 2022 only: their share then, applied to the adults of the year.
-        retired=table["cs7"] / table["persons_15p"] * adults,
-        persons_15p=adults,
-        social_housing=table["social_rented"] / table["dwellings"],
-        flats=table["flats"] / table["dwellings"],
-    )
-    return table.rename(columns={f"cs{i + 1}": name for i, name in enumerate(ACTIVE)})
-
-
 def _target(code: str) -> Target:
     return next(target for target in TARGETS if target.code == code)
 
 
 def france_fold(region: int, target: str, methods: tuple[str, ...], surveys: int) -> pd.DataFrame:
     """Predict one region of RP2018 from the others."""
-    return fold(region, _target(target), _census(2018), methods=methods, surveys=surveys)
+    return fold(region, _target(target), census(2018), methods=methods, surveys=surveys)
 
 
 def later_fold(region: int, target: str, methods: tuple[str, ...], surveys: int) -> pd.DataFrame:
@@ -88,8 +48,8 @@ def later_fold(region: int, target: str, methods: tuple[str, ...], surveys: int)
     return fold(
         region,
         _target(target),
-        _census(2018),
-        earlier=_census(2012),
+        census(2018),
+        earlier=census(2012),
         methods=methods,
         surveys=surveys,
     )
@@ -99,7 +59,7 @@ def france(runner: Runner, level: Literal["quick", "full"]) -> Rung:
     """Climb rung 2."""
     hashes = {name: catalogue.source(name).sha256 for name in TABLES}
     digest = " ".join(hashes.values())
-    regions = sorted(_census(2018)["region"].astype(int).unique())
+    regions = sorted(census(2018)["region"].astype(int).unique())
     methods: tuple[str, ...] = _QUICK if level == "quick" else METHODS
     surveys = 2 if level == "quick" else 20
     tasks = [(int(r), t.code, methods, surveys) for r in regions for t in TARGETS]
