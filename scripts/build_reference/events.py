@@ -62,6 +62,7 @@ def events(shared: Path) -> pd.DataFrame:
     return table.assign(
         name_before=table["before"].map(before["LIBGEO"]).fillna(""),
         name_after=table["after"].map(after["name"]).fillna(""),
+        epci_before=table["before"].map(before["EPCI"]).fillna(""),
     )
 
 
@@ -111,6 +112,7 @@ def _record() -> Record:
             text("basis", "how it is known", "comment il est connu (en anglais)"),
             text("name_before", "name before", "nom avant"),
             text("name_after", "name after", "nom après"),
+            text("epci_before", "intercommunality before", "intercommunalité avant"),
         ),
         caveats_en=(
             "From 2023 to 2025 only: for older tables, or where the successor is unknown, give "

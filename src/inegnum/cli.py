@@ -139,11 +139,14 @@ def diff_command(
 @app.command("rerun")
 def rerun_command(
     manifest: Annotated[Path, typer.Argument(help="manifest.json of a release.")],
+    files: Annotated[
+        Path, typer.Option(help="Folder of the files the study names: imports, events, shapes.")
+    ] = Path(),
 ) -> None:
     """Run a release again and say whether every byte is the same; exit code 1 when not."""
     from inegnum.study.rerun import rerun
 
-    findings = rerun(manifest)
+    findings = rerun(manifest, files=files)
     for finding in findings:
         typer.echo(finding, err=True)
     if findings:
@@ -196,10 +199,12 @@ def import_command(
 ) -> None:
     """Read an official census, income or survey file into tidy rows."""
     from inegnum.data.importers import read_file
+    from inegnum.data.imports import write_import
 
     found = read_file(file, year=year or None, departments=tuple(department or ()))
-    found.table.to_csv(out, index=False, lineterminator="\n")
+    record = write_import(found, out)
     typer.echo(f"{out}: {found.kind} {found.year}, {len(found.table):,} rows from {found.file}")
+    typer.echo(f"{record}: what it was read from; keep both, a study names the first")
     for note in found.notes:
         typer.echo(f"note: {note}")
 

@@ -9,9 +9,10 @@ import pytest
 from inegnum.data.areas import load_areas
 from inegnum.data.codebook import profiles
 from inegnum.data.frame import build_frame
+from inegnum.data.frame_given import MARGIN_COLUMNS
 from inegnum.data.frame_iris import iris_margins
 from inegnum.data.frame_joint import frame_from_joint
-from inegnum.data.frame_tiers import MARGIN_COLUMNS, refine_frame
+from inegnum.data.frame_tiers import refine_frame
 from inegnum.errors import FrameError, InputError, IsolationError, MarginError
 from inegnum.provenance import Source
 
@@ -182,7 +183,7 @@ def test_iris_of_bordeaux_differ_by_age_and_add_up_to_the_city() -> None:
     areas, margins, sources = iris_margins(GEO)
     frame = refine_frame(areas, margins, sources)
     assert len(frame.areas) == len(areas) == 88
-    assert set(frame.areas["tier"]) == {"F3"}
+    assert set(frame.areas["tier"]) == {"F4"}
     city = build_frame(load_areas(communes=[GEO]))
     # IRIS come from the main exploitation, occupations of the city from the complementary one.
     assert frame.persons("15+").sum() == pytest.approx(city.persons("15+")[0], rel=0.02)

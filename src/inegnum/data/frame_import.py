@@ -13,8 +13,8 @@ from typing import Final
 
 import pandas as pd
 
+from inegnum.data.frame_given import MARGIN_COLUMNS
 from inegnum.data.frame_joint import JOINT_COLUMNS
-from inegnum.data.frame_tiers import MARGIN_COLUMNS
 from inegnum.data.importers import Imported
 from inegnum.errors import InputError
 from inegnum.provenance import Source

@@ -1,20 +1,24 @@
 """Margins of IRIS the package ships: persons of 15 and over, and of 55 and over, in ten cities.
 
 Two counts an IRIS, no diploma, no occupation: everything else follows the commune. The frame says
-so (tier F3, `observed`), and an IRIS differs from its commune only by its age. Fuller margins
+so (tier F4, `observed`), and an IRIS differs from its commune only by its age. Fuller margins
 (base-ic files) go to `refine_frame` the same way.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 import pandas as pd
 
 from inegnum.data import catalogue
-from inegnum.data.frame_tiers import MARGIN_COLUMNS
+from inegnum.data.frame_given import MARGIN_COLUMNS
 from inegnum.errors import FrameError
 from inegnum.provenance import Source
 
-__all__ = ["iris_margins"]
+__all__ = ["SHIPPED", "iris_margins"]
+
+SHIPPED: Final = "iris_2022"
 
 _YEAR = 2022
 _MARGIN = "age, 55 and over"
@@ -39,7 +43,7 @@ def iris_margins(commune: str) -> tuple[pd.DataFrame, pd.DataFrame, tuple[Source
     >>> len(areas)
     88
     """
-    table, source = catalogue.table("iris_2022")
+    table, source = catalogue.table(SHIPPED)
     own = table[(table["geo"].str[:5] == commune) & (table["persons_15p"] > 0)]
     if own.empty:
         raise FrameError(

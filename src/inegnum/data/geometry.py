@@ -48,14 +48,14 @@ def geometry(geos: Sequence[str], *, own: Path | None = None, code: str = "geo")
     'Bordeaux'
     """
     if own is not None:
-        known = {f["properties"]["geo"]: f for f in read_geometry(own, code=code)["features"]}
-        where = str(own)
-    else:
-        # A commune code has five characters, an IRIS code nine.
-        name = IRIS if geos and all(len(geo) == 9 for geo in geos) else COMMUNES
-        collection, _ = catalogue.features(name)
-        known = {f["properties"]["geo"]: f for f in collection["features"]}
-        where = name
+        return _those(geos, read_geometry(own, code=code), str(own))
+    # A commune code has five characters, an IRIS code nine.
+    name = IRIS if geos and all(len(geo) == 9 for geo in geos) else COMMUNES
+    return _those(geos, catalogue.features(name)[0], name)
+
+
+def _those(geos: Sequence[str], collection: dict[str, Any], where: str) -> dict[str, Any]:
+    known = {f["properties"]["geo"]: f for f in collection["features"]}
     missing = [geo for geo in geos if geo not in known]
     if missing:
         raise InputError(
@@ -63,7 +63,8 @@ def geometry(geos: Sequence[str], *, own: Path | None = None, code: str = "geo")
             where=where,
             got=f"{', '.join(missing[:10])}{', ...' if len(missing) > 10 else ''}",
             expected=f"among {len(known)} shapes",
-            hint="give a GeoJSON of the territory; the package has shapes for eight metropolises",
+            hint="give a GeoJSON of the territory (territory.geojson in a study); the package has "
+            "shapes for eight metropolises",
         )
     return {"type": "FeatureCollection", "features": [known[geo] for geo in geos]}
 

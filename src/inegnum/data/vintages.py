@@ -14,7 +14,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import pandas as pd
 
@@ -27,6 +27,7 @@ __all__ = [
     "EVENTS",
     "Event",
     "follow",
+    "known_events",
     "read_events",
     "require_same_vintage",
     "shipped_events",
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 EVENTS: Final = "commune_events"
+FIRST_EVENT, LAST_EVENT = 2023, 2025
 # INSEE's kinds of event that change which code holds some territory.
 _KINDS: Final = {
     "20": "created",
@@ -59,11 +61,14 @@ class Event:
         Codes; `after` is empty when the successor is not known.
     year : int
         First vintage (1 January) where it holds.
+    epci : str
+        Intercommunality of `before`, empty when not told: where to look for an unknown successor.
     """
 
     before: str
     after: str
     year: int
+    epci: str = ""
 
 
 def shipped_events() -> tuple[Event, ...]:
@@ -71,12 +76,12 @@ def shipped_events() -> tuple[Event, ...]:
 
     Examples
     --------
-    >>> Event("69152", "69149", 2024) in shipped_events()
+    >>> Event("69152", "69149", 2024, "200046977") in shipped_events()
     True
     """
     table, _ = catalogue.table(EVENTS)
     known = table[table["before"] != ""]
-    columns = (known[column].tolist() for column in ("before", "after", "year"))
+    columns = (known[column].tolist() for column in ("before", "after", "year", "epci_before"))
     return tuple(Event(*row) for row in zip(*columns, strict=True))
 
 
@@ -115,12 +120,40 @@ def read_events(path: Path) -> tuple[Event, ...]:
     return tuple(sorted(kept, key=lambda event: (event.year, event.before, event.after)))
 
 
+def known_events(
+    since: int, until: int, events: Sequence[Event] | None = None, *, where: str
+) -> tuple[Event, ...]:
+    """Return the events between two vintages: those given, or the package's own.
+
+    Raises
+    ------
+    InputError
+        None are given and the package's do not reach that far.
+    """
+    if events is not None:
+        return tuple(events)
+    if since < FIRST_EVENT or until > LAST_EVENT:
+        raise InputError(
+            f"the package knows events from {FIRST_EVENT} to {LAST_EVENT}",
+            where=where,
+            got=f"communes of {since} to be followed to {until}",
+            hint="give INSEE's file of events: frame.events in a study, read_events in Python; "
+            "`inegnum fetch commune_events_2025`",
+        )
+    return shipped_events()
+
+
 def follow(
-    codes: Iterable[str], *, since: int, until: int, events: Sequence[Event]
+    codes: Iterable[str],
+    *,
+    since: int,
+    until: int,
+    events: Sequence[Event],
+    unknown: Literal["refuse", "keep"] = "refuse",
 ) -> dict[str, tuple[str, ...]]:
     """Return the codes that hold, in vintage `until`, what each code held in vintage `since`.
 
-    Several when a commune split.
+    Several when a commune split; ``""`` for a successor that is not known, when `unknown` keeps it.
 
     Raises
     ------
@@ -143,14 +176,14 @@ def follow(
     for event in events:
         if since < event.year <= until:
             steps.setdefault(event.year, {}).setdefault(event.before, []).append(event.after)
-    return {code: _held(code, steps) for code in codes}
+    return {code: _held(code, steps, unknown) for code in codes}
 
 
-def _held(code: str, steps: dict[int, dict[str, list[str]]]) -> tuple[str, ...]:
+def _held(code: str, steps: dict[int, dict[str, list[str]]], unknown: str) -> tuple[str, ...]:
     held = [code]
     for year in sorted(steps):
         held = [after for before in held for after in steps[year].get(before, [before])]
-        if "" in held:
+        if "" in held and unknown == "refuse":
             raise InputError(
                 "the successor of a commune is not known",
                 where=f"{code}, gone by {year}",
@@ -193,15 +226,7 @@ def to_vintage(
         A commune split, a successor is unknown, the shipped events do not go that far back, or a
         city stands both whole and by arrondissement.
     """
-    if events is None:
-        if since < 2023 or until > 2025:
-            raise InputError(
-                "the package knows events from 2023 to 2025",
-                where="to_vintage",
-                got=f"{since} to {until}",
-                hint="give those of INSEE's file: read_events(path)",
-            )
-        events = shipped_events()
+    events = known_events(since, until, events, where="to_vintage")
     absent = [column for column in ("geo", *counts) if column not in table.columns]
     if absent:
         raise InputError("the table lacks columns", where="to_vintage", expected=", ".join(absent))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ from inegnum.estimates.table import AreaDraws, Estimates, combine
 from inegnum.estimators.multilevel import Fit
 
 __all__ = ["area_draws", "estimate"]
+
+_DOWNWARDS: Final = ("epci", "commune", "iris")
 
 
 def estimate(
@@ -88,6 +91,8 @@ def area_draws(
 ) -> AreaDraws:
     """Return joint draws of France, the territory and its areas for one indicator.
 
+    Where the frame stands in IRIS, each commune they make up is their sum in every draw.
+
     Parameters
     ----------
     fitted : Fit
@@ -98,19 +103,23 @@ def area_draws(
     """
     code, name = whole
     labelled = replace(frame, areas=frame.areas.assign(whole=code))
-    rates = fitted.predict(labelled, seed=seed, groups="whole")
-    counts = fitted.predict_counts(labelled, seed=seed, groups="whole")
+    groups = ["whole"] if "commune" not in frame.areas else ["commune", "whole"]
+    rates = fitted.predict(labelled, seed=seed, groups=groups)
+    counts = fitted.predict_counts(labelled, seed=seed, groups=groups)
     persons = counts.values / rates.values
     universe = fitted.indicator.universe
-    order = [len(frame.areas), *range(len(frame.areas))]
+    items = rates.items.assign(level=rates.items["level"].replace("whole", "epci"))
+    rank = items["level"].map({level: i for i, level in enumerate(_DOWNWARDS)})
+    # The whole, then communes, then IRIS, each level in the order of its codes.
+    order = items.assign(rank=rank).sort_values(["rank", "geo"], kind="stable").index.to_numpy()
+    areas = items[["geo", "level"]].iloc[order].reset_index(drop=True)
     france = float(national.persons(universe).sum())
-    tiers = [_tier(national, universe), _tier(frame, universe), *frame.areas["tier"]]
-    areas = pd.DataFrame(
+    table = pd.DataFrame(
         {
-            "geo": ["FR", *rates.items["geo"].iloc[order]],
-            "level": ["france", "epci", *frame.areas["level"]],
-            "name": ["France", name, *frame.areas["name"]],
-            "tier": tiers,
+            "geo": ["FR", *areas["geo"]],
+            "level": ["france", *areas["level"]],
+            "name": ["France", *_names(areas, frame, name)],
+            "tier": [_tier(national, universe), *_tiers(areas, frame, universe)],
             "basis": ["direct", *["model"] * len(order)],
             "method": ["survey", *["mrp"] * len(order)],
             # Respondents of the area itself: the survey names no commune, so none can be counted.
@@ -119,12 +128,36 @@ def area_draws(
     )
     return AreaDraws(
         fitted.indicator,
-        areas,
+        table,
         np.column_stack([fitted.national, rates.values[:, order]]),
         np.column_stack([np.full(len(fitted.national), france), persons[:, order]]),
         fitted.national,
         whole=1,
     )
+
+
+def _names(areas: pd.DataFrame, frame: Frame, whole: str) -> list[str]:
+    """Return the name of each item: its own, that of the commune its IRIS make up, the whole's."""
+    known = dict(zip(frame.areas["geo"], frame.areas["name"], strict=True))
+    if "commune" in frame.areas:
+        known |= dict(zip(frame.areas["commune"], frame.areas["commune_name"], strict=True))
+    return [
+        whole if level == "epci" else str(known[geo])
+        for geo, level in zip(areas["geo"], areas["level"], strict=True)
+    ]
+
+
+def _tiers(areas: pd.DataFrame, frame: Frame, universe: str) -> list[str]:
+    """Return the frame tier of each item: for a sum, that of most of its persons."""
+    own = dict(zip(frame.areas["geo"], frame.areas["tier"], strict=True))
+    if "commune" in frame.areas:
+        table = frame.areas.assign(persons=frame.persons(universe))
+        sums = table.groupby(["commune", "tier"])["persons"].sum().reset_index()
+        own |= sums.sort_values("persons").groupby("commune")["tier"].last().to_dict()
+    return [
+        _tier(frame, universe) if level == "epci" else str(own[geo])
+        for geo, level in zip(areas["geo"], areas["level"], strict=True)
+    ]
 
 
 def _tier(frame: Frame, universe: str) -> str:

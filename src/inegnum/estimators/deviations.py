@@ -3,7 +3,7 @@
 Model
     commune: delta_metropolis + u_commune; IRIS: delta_metropolis + u_commune + v_iris; each normal,
     with an sd drawn around the medians of `Tau`. The deviation of a metropolis is one number shared
-    by its communes: they do not average it out.
+    by its communes, that of a commune by its IRIS: they do not average it out.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ _NESTED: Final = {
     "commune": ("metro", "commune"),
     "iris": ("metro", "commune", "iris"),
 }
+_PARTS: Final = ("metro", "commune", "iris")
 
 
 def draw_deviations(
@@ -48,44 +49,49 @@ def draw_deviations(
     *,
     graph: Callable[[Sequence[str]], Floats] | None = None,
 ) -> tuple[Floats, Floats]:
-    """Return deviations (S, A) in logits and their variance given tau (S,).
+    """Return deviations in logits and their variance given tau, (S, A) each.
 
+    Communes and IRIS may stand side by side (communes that have IRIS are then their sum).
     With a `graph` (from commune codes to their contiguity), deviations of communes are correlated
     as BYM2 says; each keeps its sd.
 
     Raises
     ------
     FrameError
-        The areas are not all of one level among EPCI, commune and IRIS.
+        A level is unknown, or EPCI stand beside smaller areas.
     """
-    levels = frame.areas["level"].unique()
-    if len(levels) != 1 or levels[0] not in _NESTED:
+    levels = frame.areas["level"].astype(str)
+    found = sorted(set(levels))
+    if not set(found) <= set(_NESTED) or ("epci" in found and len(found) > 1):
         raise FrameError(
-            "area deviations are defined for areas of one level",
+            "area deviations are defined for areas that do not contain one another",
             where="areas, level",
-            got=", ".join(map(str, levels)),
-            expected=f"one of {', '.join(_NESTED)}",
+            got=", ".join(found),
+            expected="EPCI alone, or communes and IRIS",
             hint="predict one level at a time; groups of areas are summed from the same draws",
         )
     geo, epci = frame.areas["geo"].astype(str), frame.areas["epci"].astype(str)
-    keys = {"metro": geo if levels[0] == "epci" else epci, "commune": geo.str[:5], "iris": geo}
-    total, variance = np.zeros((S, len(geo))), np.zeros(S)
-    for part in _NESTED[levels[0]]:
+    keys = {"metro": geo if "epci" in found else epci, "commune": geo.str[:5], "iris": geo}
+    total, variance = np.zeros((S, len(geo))), np.zeros((S, len(geo)))
+    for part in _PARTS:
+        at = np.flatnonzero([part in _NESTED[level] for level in levels])
+        if len(at) == 0:
+            continue
         median = tau.factor * float(getattr(tau, part))
         sd = median * np.exp(tau.log_sd * rng.standard_normal(S))
-        codes, found = pd.factorize(keys[part])
-        noise = rng.standard_normal((S, len(found)))
+        codes, names = pd.factorize(keys[part].iloc[at])
+        noise = rng.standard_normal((S, len(names)))
         if part == "commune" and graph is not None:
-            noise = noise @ np.linalg.cholesky(bym2_correlation(graph(list(found)), tau.phi)).T
-        total += (sd[:, None] * noise)[:, codes]
-        variance += sd**2
+            noise = noise @ np.linalg.cholesky(bym2_correlation(graph(list(names)), tau.phi)).T
+        total[:, at] += (sd[:, None] * noise)[:, codes]
+        variance[:, at] += (sd**2)[:, None]
     return total, variance
 
 
 def known_deviations(
     frame: Frame, part: Coefficients, tau: Tau, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """Return the effects of communes that gave respondents (S, A), and the variance drawn (S,).
+    """Return the effects of communes that gave respondents and the variance drawn, (S, A) each.
 
     An IRIS adds a deviation of its own, drawn; the level of the metropolis is the survey's.
 
@@ -109,7 +115,7 @@ def known_deviations(
     iris = (frame.areas["level"] == "iris").to_numpy(dtype=np.float64)
     sd = tau.factor * tau.iris * np.exp(tau.log_sd * rng.standard_normal(S))
     noise = rng.standard_normal(deviation.shape)
-    return deviation + iris * sd[:, None] * noise, sd**2 * iris.mean()
+    return deviation + iris * sd[:, None] * noise, iris * (sd**2)[:, None]
 
 
 def geographic_codes(frame: Frame, factor: str) -> Ints:
@@ -168,20 +174,29 @@ def require_persons(frame: Frame, universe: str) -> None:
 
 
 def with_groups(
-    counts: Floats, persons: Floats, frame: Frame, groups: str | None, indicator: Indicator
+    counts: Floats,
+    persons: Floats,
+    frame: Frame,
+    groups: str | Sequence[str] | None,
+    indicator: Indicator,
 ) -> tuple[Floats, Floats, pd.DataFrame]:
-    """Append one item per group of areas, summed draw by draw, and describe all items."""
+    """Append one item per group of areas, summed draw by draw, and describe all items.
+
+    Several columns of groups are appended one after the other; a group that is itself an area is
+    not repeated.
+    """
     items = frame.areas[["geo", "level"]].copy()
-    if groups is not None:
-        if groups not in frame.areas.columns:
-            raise FrameError("the areas lack the column to group by", got=groups)
-        labels = frame.areas[groups].astype(str)
-        named = sorted(set(labels) - {"", "nan"} - set(items["geo"].astype(str)))
+    areas = len(items)
+    for column in (groups,) if isinstance(groups, str) else groups or ():
+        if column not in frame.areas.columns:
+            raise FrameError("the areas lack the column to group by", got=column)
+        labels = frame.areas[column].astype(str)
+        named = sorted(set(labels) - {"", "nan"} - set(frame.areas["geo"].astype(str)))
         member = np.array([labels == name for name in named], dtype=np.float64).T
         if named:
-            counts = np.hstack([counts, counts @ member])
-            persons = np.hstack([persons, persons @ member])
-            more = pd.DataFrame({"geo": named, "level": groups})
+            counts = np.hstack([counts, counts[:, :areas] @ member])
+            persons = np.hstack([persons, persons[:, :areas] @ member])
+            more = pd.DataFrame({"geo": named, "level": column})
             items = pd.concat([items, more], ignore_index=True)
     items["indicator"], items["universe"] = indicator.code, indicator.universe
     items["persons"] = persons.mean(axis=0)

@@ -23,7 +23,7 @@ References
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -123,7 +123,7 @@ class Fit:
         *,
         seed: int,
         components: Collection[Component] = COMPONENTS,
-        groups: str | None = "epci",
+        groups: str | Sequence[str] | None = "epci",
     ) -> Draws:
         """Return joint draws of the rate of every area of `frame`, and of their groups.
 
@@ -135,9 +135,9 @@ class Fit:
             Of area deviations and frame draws.
         components : collection of {"sampling", "frame", "transport", "mode", "anchor"}
             Sources of uncertainty kept; the others are held at their centre.
-        groups : str, optional
-            Column of the areas; each of its values is one more item, the sum of its areas in every
-            draw.
+        groups : str or sequence of str, optional
+            Columns of the areas; each of their values is one more item, the sum of its areas in
+            every draw.
 
         Returns
         -------
@@ -153,14 +153,18 @@ class Fit:
         *,
         seed: int,
         components: Collection[Component] = COMPONENTS,
-        groups: str | None = "epci",
+        groups: str | Sequence[str] | None = "epci",
     ) -> Draws:
         """Return joint draws of the persons with the characteristic, as `predict` does of rates."""
         counts, _, items = self._joint(frame, seed, components, groups)
         return Draws(counts, items)
 
     def _joint(
-        self, frame: Frame, seed: int, components: Collection[Component], groups: str | None
+        self,
+        frame: Frame,
+        seed: int,
+        components: Collection[Component],
+        groups: str | Sequence[str] | None,
     ) -> tuple[Floats, Floats, pd.DataFrame]:
         unknown = set(components) - set(COMPONENTS)
         if unknown:
@@ -221,13 +225,18 @@ class Fit:
             self.require_represented(frame)
         profile = part.profile[:, mask]
         # Evaluated at the areas' mean logit: they differ by less than the correction can see.
-        profile = profile + recentring(profile + area.mean(axis=1, keepdims=True), variance)
+        shared = variance.min(axis=1)
+        more = variance - shared[:, None]
+        if more.any():  # IRIS beside communes: what they vary more, at their own mean logit
+            typical = profile @ (frame.N[:, mask] / frame.N[:, mask].sum(axis=1, keepdims=True)).T
+            deviation = deviation + recentring(typical + area, more)
+        profile = profile + recentring(profile + area.mean(axis=1, keepdims=True), shared)
         return profile, area + deviation, N, which
 
     def _deviations(
         self, frame: Frame, part: Coefficients, transport: bool, rng: np.random.Generator
     ) -> tuple[Floats, Floats]:
-        """Return deviations (S, A) and the variance of what is drawn of them (S,)."""
+        """Return deviations and the variance of what is drawn of them, (S, A) each."""
         tau, S = self.spec.tau, len(part.profile)
         if part.communes:  # what respondents say of their commune is sampling, not transport
             return known_deviations(frame, part, tau if transport else replace(tau, iris=0.0), rng)

@@ -204,13 +204,13 @@ def recentring(logits: Floats, variance: Floats) -> Floats:
     Parameters
     ----------
     logits : ndarray of shape (S, K)
-    variance : ndarray of shape (S,)
+    variance : ndarray of shape (S,) or (S, K)
 
     References
     ----------
     Zeger, Liang & Albert 1988, doi:10.2307/2531734.
     """
-    v = np.asarray(variance)[:, None]
+    v = variance[:, None] if variance.ndim == 1 else variance
     return np.asarray(0.5 * v * np.tanh(0.5 * logits / np.sqrt(1 + 0.35 * v)))
 
 

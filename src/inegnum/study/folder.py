@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 from joblib import Parallel, delayed
 
-from inegnum.data.geometry import geometry
 from inegnum.errors import InputError, nearest
 from inegnum.release.bundle import Bundle, folder_for, seal, write_bundle
 from inegnum.release.report import build_report
@@ -20,9 +19,10 @@ from inegnum.study.beside import (
     published_beside,
     tau_note,
 )
-from inegnum.study.manifest import manifest_of
+from inegnum.study.manifest import given_with, manifest_of
 from inegnum.study.pipeline import Run, areas_of, run
 from inegnum.study.progress import Progress
+from inegnum.study.shapes import shapes_of
 from inegnum.study.spec import Study, load_study
 
 __all__ = ["bundle_of", "find_study", "run_to_folder", "summary"]
@@ -83,7 +83,7 @@ def run_to_folder(
     phrases(language)  # an unknown language stops before the work, not after
     with folder_for(out, replace=replace) as work, Progress.shown(language) as progress:
         # What a release cannot be without is looked for before the work, not after.
-        shapes_of(found, areas_of(found))
+        shapes_of(found.territory, list(areas_of(found)["geo"]))
         done = run(found, progress=progress)
         start = time.perf_counter()
         write_bundle(bundle_of(done), work, excel_fr=excel_fr)
@@ -109,6 +109,7 @@ def bundle_of(done: Run) -> Bundle:
     """Return what the release folder of a run holds."""
     code, name = done.whole
     frame = done.frames.territory
+    iris = done.iris
     variants = labelled_variants(done)
     notes: dict[str, Any] = {
         "variants": variants.astype(object).where(variants.notna(), None).to_dict("records"),
@@ -119,7 +120,7 @@ def bundle_of(done: Run) -> Bundle:
     manifest = manifest_of(
         done.study,
         territory={"code": code, "name": name, "level": "epci", "n_areas": len(frame.areas)},
-        sources=done.estimates.sources,
+        sources=(*done.estimates.sources, *given_with(done.study)),
         indicators=[one.fit.indicator for one in done.indicators.values()],
         verdicts=done.verdicts,
         notes=notes,
@@ -134,15 +135,12 @@ def bundle_of(done: Run) -> Bundle:
         "frame_margins": frame.report,
     }
     return Bundle(
-        done.estimates, manifest, tables, shapes_of(done.study, frame.areas), done.timings
+        done.estimates,
+        manifest,
+        tables,
+        shapes_of(done.study.territory, [*frame.areas["geo"], *iris]),
+        done.timings,
     )
-
-
-def shapes_of(study: Study, areas: pd.DataFrame) -> dict[str, Any]:
-    """Return the shapes of the areas: the package's, or those of the study's own file."""
-    territory = study.territory
-    own = Path(territory.geojson) if territory.geojson else None
-    return geometry(list(areas["geo"]), own=own, code=territory.geojson_code)
 
 
 def summary(done: Run, language: Language) -> str:

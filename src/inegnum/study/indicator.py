@@ -35,14 +35,17 @@ class Frames:
     Attributes
     ----------
     territory, national : Frame
-        Areas of `territory` carry ``whole`` and ``whole_name``.
+        Communes of the territory; they carry ``whole`` and ``whole_name``.
     own_urban : Frame or None
         None when no commune's own urban class differs.
+    finest : Frame or None
+        The territory in IRIS where it has them, of which `territory` is the sum; None without.
     """
 
     territory: Frame
     national: Frame
     own_urban: Frame | None
+    finest: Frame | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class IndicatorRun:
     ----------
     fit : Fit
     drawn : AreaDraws
-        France, the territory, its communes.
+        France, the territory, its communes, their IRIS.
     raking : DataFrame
         ``indicator, respondents, est, se, lower, upper, n, n_eff, deff``.
     variants : DataFrame
@@ -100,7 +103,11 @@ def run_indicator(
     survey = load_survey(code)
     fitted = fit(spec, survey, national=frames.national, seed=seed)
     drawn = area_draws(
-        fitted, frames.territory, national=frames.national, whole=_whole(frames), seed=seed
+        fitted,
+        frames.finest or frames.territory,
+        national=frames.national,
+        whole=_whole(frames),
+        seed=seed,
     )
     raking = _raking(survey, fitted, frames.territory)
     steps = _decomposition(fitted, frames, seed)

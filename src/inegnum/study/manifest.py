@@ -6,15 +6,16 @@ import platform
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
 
 from inegnum import __version__
 from inegnum.data.types import Indicator
-from inegnum.provenance import Source
+from inegnum.provenance import Source, sha256_file
 from inegnum.review.verdict import Verdict
 from inegnum.study.spec import Study
 
-__all__ = ["manifest_of", "versions"]
+__all__ = ["given_with", "manifest_of", "versions"]
 
 # The packages whose version can change a figure.
 _NUMERICAL: Final = ("numpy", "scipy", "pandas", "numba", "pyarrow")
@@ -25,6 +26,26 @@ def versions(engine: str) -> dict[str, str]:
     """Return the versions a figure depends on."""
     packages = (*_NUMERICAL, *_ENGINES[engine])
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+def given_with(study: Study) -> tuple[Source, ...]:
+    """Return the files of shapes and of events a study names as sources, with their hashes."""
+    named = {study.territory.geojson: "shapes of the areas", study.frame.events: "events"}
+    return tuple(
+        Source(
+            name=Path(file).name,
+            producer="given with the study",
+            title=title,
+            universe="areas",
+            vintage="",
+            unit="areas",
+            licence="",
+            sha256=sha256_file(Path(file)),
+            role="fit",
+        )
+        for file, title in named.items()
+        if file
+    )
 
 
 def manifest_of(
@@ -58,7 +79,7 @@ def manifest_of(
         "seed": study.seed,
         "engine": study.model.engine,
         # Estimates derive from every input: share-alike licences carry over.
-        "licences": sorted({source.licence for source in unique.values()}),
+        "licences": sorted({source.licence for source in unique.values()} - {""}),
         "inputs": [asdict(unique[name]) for name in sorted(unique)],
         "versions": versions(study.model.engine),
         "territory": territory,

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -22,9 +23,13 @@ from threadpoolctl import threadpool_limits
 
 from inegnum.data.areas import load_areas
 from inegnum.data.catalogue import sources as catalogue_sources
-from inegnum.data.frame import build_frame, national_frame
+from inegnum.data.frame import national_frame
+from inegnum.data.frame_levels import communes_of, territory_frame
+from inegnum.data.importers import Imported
+from inegnum.data.imports import brought_forward, read_import
 from inegnum.data.margins import CENSUS_YEAR
 from inegnum.data.types import Frame
+from inegnum.data.vintages import read_events
 from inegnum.errors import StudyError
 from inegnum.estimates.table import Estimates, combine
 from inegnum.estimators.spec import ModelSpec
@@ -35,9 +40,10 @@ from inegnum.review.verdict import Verdict
 from inegnum.study.evidence import spec_for
 from inegnum.study.indicator import Frames, IndicatorRun, run_indicator
 from inegnum.study.progress import Progress
+from inegnum.study.shapes import named_by_shapes
 from inegnum.study.spec import Publication, Study
 
-__all__ = ["Run", "areas_of", "frames_of", "run", "seed_for"]
+__all__ = ["Run", "areas_of", "frames_of", "imports_of", "run", "seed_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,14 @@ class Run:
         """Code and name of the territory as a whole."""
         areas = self.frames.territory.areas
         return str(areas["whole"].iloc[0]), str(areas["whole_name"].iloc[0])
+
+    @property
+    def iris(self) -> list[str]:
+        """Codes of the IRIS estimated; empty when the study stops at communes."""
+        finest = self.frames.finest
+        if finest is None:
+            return []
+        return [str(geo) for geo in finest.areas.loc[finest.areas["level"] == "iris", "geo"]]
 
     def table(self, name: str) -> pd.DataFrame:
         """Return a table of `IndicatorRun` over all indicators, for instance ``raking``."""
@@ -170,22 +184,46 @@ def frames_of(study: Study) -> Frames:
     """Return the frames of a study, areas labelled with the territory as a whole."""
     territory = study.territory
     areas = areas_of(study)
+    imports = imports_of(study, areas)
     seed = seed_for(study, "frame")
     code = territory.epci or territory.department or study.name
     names = areas["epci_name"].unique()
     name = territory.name or (str(names[0]) if territory.epci else str(code))
 
     def labelled(urban: Literal["metropole", "own"]) -> Frame:
-        frame = build_frame(areas, year=study.year, draws=study.frame.draws, seed=seed, urban=urban)
-        return replace(frame, areas=frame.areas.assign(whole=code, whole_name=name))
+        frame = territory_frame(
+            areas,
+            imports=imports,
+            iris="iris" in territory.levels,
+            year=study.year,
+            draws=study.frame.draws,
+            seed=seed,
+            urban=urban,
+        )
+        named = named_by_shapes(frame, territory)
+        return replace(frame, areas=named.assign(whole=code, whole_name=name))
 
-    chosen = labelled(territory.urban)
+    finest = labelled(territory.urban)
+    chosen = communes_of(finest)
     own = None
-    if territory.urban != "own":
-        other = labelled("own")
-        own = other if (other.areas["urban"] != chosen.areas["urban"]).any() else None
+    if territory.urban != "own" and (chosen.areas["urban"] != chosen.areas["urban_own"]).any():
+        own = communes_of(labelled("own"))
     national = national_frame(year=study.year, draws=study.frame.draws, seed=seed)
-    return Frames(chosen, national, own)
+    cut = (finest.areas["level"] == "iris").any()
+    return Frames(chosen, national, own, finest if cut else None)
+
+
+def imports_of(study: Study, areas: pd.DataFrame) -> tuple[Imported, ...]:
+    """Return the census files a study names, brought to the communes of the package."""
+    choice = study.frame
+    events = read_events(Path(choice.events)) if choice.events else None
+    departments = tuple(sorted(areas["department"].unique()))
+    return tuple(
+        brought_forward(
+            read_import(Path(path), departments=departments), list(areas["geo"]), events=events
+        )
+        for path in choice.imports
+    )
 
 
 def _used(frames: Frames, found: dict[str, IndicatorRun]) -> tuple[Source, ...]:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from inegnum.data import catalogue
 from inegnum.data.strict import into
 from inegnum.errors import InputError
+from inegnum.provenance import sha256_file
 from inegnum.release.diff import causes_of
 from inegnum.study.folder import run_to_folder
-from inegnum.study.spec import Study
+from inegnum.study.spec import Study, files_of, located
 
 __all__ = ["rerun"]
 
 
-def rerun(manifest: str | Path) -> list[str]:
+def rerun(manifest: str | Path, *, files: str | Path = "") -> list[str]:
     """Run the study of a manifest again and say what differs; nothing when every byte is the same.
 
     Inputs are compared first: a run on other inputs could only differ.
@@ -26,6 +28,9 @@ def rerun(manifest: str | Path) -> list[str]:
     ----------
     manifest : str or Path
         ``manifest.json`` of a release.
+    files : str or Path
+        Folder of the files the study names (imports, events, shapes, survey); the manifest tells
+        their names and hashes, not where they stand.
 
     Raises
     ------
@@ -34,10 +39,10 @@ def rerun(manifest: str | Path) -> list[str]:
     """
     path = Path(manifest)
     old = _read(path)
-    changed = _inputs(old)
+    study = located(into(Study, old["study"], where=str(path)), Path(files))
+    changed = _inputs(old, files_of(study))
     if changed:
         return changed
-    study = into(Study, old["study"], where=str(path))
     excel = "estimates-excel-fr.csv" in old["outputs"]
     with tempfile.TemporaryDirectory() as name:
         out = Path(name) / "release"
@@ -66,12 +71,16 @@ def _read(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _inputs(manifest: dict[str, Any]) -> list[str]:
+def _inputs(manifest: dict[str, Any], given: Sequence[str]) -> list[str]:
     """Say which input is not the one the release was made from."""
     now = {source.name: source.sha256 for source in catalogue.sources()}
+    lost = {Path(file).name: file for file in given if not Path(file).is_file()}
+    now |= {Path(file).name: sha256_file(Path(file)) for file in given if Path(file).is_file()}
     found = []
     for item in manifest["inputs"]:
-        here = now.get(item["name"])
-        if here != item["sha256"]:
-            found.append(f"input {item['name']}: {item['sha256'][:12]} then, {str(here)[:12]} now")
+        name, here = item["name"], now.get(item["name"])
+        if name in lost:
+            found.append(f"input {name}: not found at {lost[name]} (give its folder: --files)")
+        elif here != item["sha256"]:
+            found.append(f"input {name}: {item['sha256'][:12]} then, {str(here)[:12]} now")
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +20,18 @@ from inegnum.estimates.quality import QualityLimits
 from inegnum.estimators.spec import ModelSpec
 from inegnum.provenance import sha256_bytes
 
-__all__ = ["FrameChoice", "Publication", "Study", "Territory", "load_study", "parse_study"]
+__all__ = [
+    "FrameChoice",
+    "Publication",
+    "Study",
+    "Territory",
+    "files_of",
+    "load_study",
+    "located",
+    "parse_study",
+]
+
+_LEVELS = ("epci", "commune", "iris")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +46,9 @@ class Territory:
         Codes, for a territory that is neither.
     name : str
         Name of the whole; the EPCI's own unless given.
-    levels : tuple of {"epci", "commune"}
-        What is published; ``epci`` stands for the whole, whatever it is.
+    levels : tuple of {"epci", "commune", "iris"}
+        What is published: the whole (``epci``, whatever it is) and its communes, and IRIS where
+        margins by IRIS are known.
     urban : {"metropole", "own"}
         Urban-size class of the communes: that of the whole, or each commune's own.
     geojson : str
@@ -48,7 +61,7 @@ class Territory:
     department: str | None = None
     communes: tuple[str, ...] = ()
     name: str = ""
-    levels: tuple[Literal["epci", "commune"], ...] = ("epci", "commune")
+    levels: tuple[Literal["epci", "commune", "iris"], ...] = ("epci", "commune")
     urban: Literal["metropole", "own"] = "metropole"
     geojson: str = ""
     geojson_code: str = "geo"
@@ -62,13 +75,32 @@ class Territory:
                 got=", ".join(given) or "nothing",
                 expected="exactly one of epci, department, communes",
             )
+        if self.levels not in (_LEVELS[:2], _LEVELS):
+            raise StudyError(
+                "levels go down from the whole, without a gap",
+                where="territory.levels",
+                got=", ".join(self.levels) or "none",
+                expected='["epci", "commune"] or ["epci", "commune", "iris"]',
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class FrameChoice:
-    """How many census frames are drawn, so that frame error reaches the interval."""
+    """What the census frame is made of, beside what the package knows of every commune.
+
+    Attributes
+    ----------
+    draws : int
+        Frames drawn, so that frame error reaches the interval.
+    imports : tuple of str
+        Census files, as INSEE publishes them or tidied by ``inegnum import``, beside the study.
+    events : str
+        INSEE's file of events of communes, for files older than those the package knows.
+    """
 
     draws: int = 50
+    imports: tuple[str, ...] = ()
+    events: str = ""
 
     def __post_init__(self) -> None:
         if not 2 <= self.draws <= 1000:
@@ -77,6 +109,14 @@ class FrameChoice:
                 where="frame.draws",
                 got=self.draws,
                 expected="2 to 1000",
+            )
+        names = [Path(name).name for name in self.imports]
+        if len(set(names)) < len(names):
+            raise StudyError(
+                "two imported files have one name",
+                where="frame.imports",
+                got=", ".join(sorted({name for name in names if names.count(name) > 1})),
+                hint="a release names its inputs by file name: rename one",
             )
 
 
@@ -174,8 +214,12 @@ class Study:
             raise StudyError("a report needs a language", where="languages", expected="fr, en")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the study as plain values, ready for a manifest."""
-        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        """Return the study as plain values, ready for a manifest: files by their name alone.
+
+        Where the files stand is no part of a study; what they hold is in the manifest's inputs.
+        """
+        named = _with_files(self, lambda path: Path(path).name)
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(named)))
         return plain
 
     def sha256(self) -> str:
@@ -221,11 +265,39 @@ def load_study(path: str | Path) -> Study:
     except OSError as error:
         raise StudyError("the study file cannot be read", where=str(path), got=error) from error
     study = parse_study(data, where=str(path))
-    if not study.territory.geojson:
-        return study
     # A path in a study is read from where the study stands, wherever the command runs.
-    beside = str(path.parent / study.territory.geojson)
-    return replace(study, territory=replace(study.territory, geojson=beside))
+    return located(study, path.parent)
+
+
+def located(study: Study, folder: Path) -> Study:
+    """Return the study with the files it names looked for in `folder`."""
+    return _with_files(study, lambda path: str(folder / path))
+
+
+def files_of(study: Study) -> list[str]:
+    """Return the path of every file the study names."""
+    found: list[str] = []
+
+    def keep(path: str) -> str:
+        found.append(path)
+        return path
+
+    _with_files(study, keep)
+    return found
+
+
+def _with_files(study: Study, place: Callable[[str], str]) -> Study:
+    """Return the study with every file it names put through `place`."""
+
+    def put(path: str) -> str:
+        return place(path) if path else ""
+
+    frame = study.frame
+    return replace(
+        study,
+        territory=replace(study.territory, geojson=put(study.territory.geojson)),
+        frame=replace(frame, imports=tuple(map(put, frame.imports)), events=put(frame.events)),
+    )
 
 
 def parse_study(data: bytes, *, where: str = "study") -> Study:

@@ -212,7 +212,15 @@ def read_base(raw: Raw) -> Imported:
         notes=(
             "Complementary counts come from a sample of households and differ from the main ones.",
         ),
+        names=_names(raw, geo, level),
     )
+
+
+def _names(raw: Raw, geo: pd.Series, level: str) -> dict[str, str]:
+    column = "LIBIRIS" if level == "iris" else "LIBGEO"
+    if column not in raw.table.columns:
+        return {}
+    return dict(zip(geo, raw.table[column].str.strip(), strict=True))
 
 
 def _has(stems: dict[str, tuple[str, str]], stem: str) -> bool:

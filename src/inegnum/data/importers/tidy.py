@@ -10,7 +10,7 @@ are not exactly equal.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import pandas as pd
@@ -67,6 +67,8 @@ class Imported:
         Columns of the file that were not taken.
     notes : tuple of str
         What a reader must know (English).
+    names : mapping of str to str
+        Names of areas by code, when the file gives them.
     """
 
     kind: Kind
@@ -77,6 +79,7 @@ class Imported:
     sha256: str
     unused: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 # Columns of the package's own census tables, as rows of the tidy shape.
