@@ -40,8 +40,9 @@ def mixture_quantiles(means: Floats, sds: Floats, weights: Floats, scores: Float
     >>> round(float(one[0, 0]), 9)
     1.0
     """
-    # A node of negligible mass moves no quantile inside the scores kept.
-    used = weights > 1e-9
+    # Nodes that together hold a millionth move no quantile inside the scores kept.
+    order = np.argsort(weights)[::-1]
+    used = order[: int(np.searchsorted(np.cumsum(weights[order]), 1 - 1e-6)) + 1]
     w = weights[used] / weights[used].sum()
     mu, sd = means[used], sds[used]
     centre = w @ mu

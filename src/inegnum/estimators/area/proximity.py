@@ -12,7 +12,7 @@ from scipy import sparse
 from inegnum.errors import InputError
 from inegnum.estimators.area.inputs import named
 
-__all__ = ["checked_proximity", "row_standardise"]
+__all__ = ["checked_contiguity", "checked_proximity", "row_standardise"]
 
 
 def row_standardise(contiguity: Any) -> Any:
@@ -47,6 +47,53 @@ def checked_proximity(W: Any, geo: npt.NDArray[np.object_]) -> Any:
     InputError
         Not of these areas, negative, with a diagonal, not row-standardised.
     """
+    matrix = _placed(W, geo)
+    _no_loops(matrix, geo)
+    total = np.asarray(matrix.sum(axis=1)).ravel()
+    # 1e-6: weights written with seven digits.
+    wrong = (np.abs(total - 1) > 1e-6) & (total > 0)
+    if wrong.any():
+        raise InputError(
+            "the proximity matrix is not row-standardised",
+            where=f"area {named(geo, wrong)}",
+            got=f"rows that sum to {total[wrong][0]:.4g}",
+            expected="1, or 0 for an area without neighbour",
+            hint="use row_standardise(W)",
+        )
+    if not (total > 0).any():
+        raise InputError("no area has a neighbour", where="W", hint="use fay_herriot")
+    return matrix
+
+
+def checked_contiguity(W: Any, geo: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
+    """Return a symmetric contiguity as a dense array in the order of `geo`, or say why not.
+
+    Parameters
+    ----------
+    W : ndarray, sparse array or DataFrame of shape (m, m)
+        Symmetric weights (1 between neighbours). A DataFrame is put in order by its labels.
+    geo : ndarray of m str
+
+    Raises
+    ------
+    InputError
+        Not of these areas, negative, with a diagonal, not symmetric.
+    """
+    matrix = _placed(W, geo)
+    _no_loops(matrix, geo)
+    dense = np.asarray(matrix.toarray())
+    uneven = (np.abs(dense - dense.T) > 1e-12).any(axis=1)
+    if uneven.any():
+        raise InputError(
+            "a contiguity is symmetric",
+            where=f"area {named(geo, uneven)}",
+            hint="give the 0-1 matrix of neighbours, before row_standardise",
+        )
+    return dense
+
+
+def _placed(W: Any, geo: npt.NDArray[np.object_]) -> Any:
+    """Return W as a sparse array in the order of `geo`, finite and not negative."""
     if isinstance(W, pd.DataFrame):
         for axis, labels in (("rows", W.index), ("columns", W.columns)):
             missing = np.array([g not in set(labels) for g in geo])
@@ -69,20 +116,10 @@ def checked_proximity(W: Any, geo: npt.NDArray[np.object_]) -> Any:
         )
     if not np.isfinite(matrix.data).all() or (matrix.data < 0).any():
         raise InputError("a proximity is missing or negative", where="W")
+    return matrix
+
+
+def _no_loops(matrix: Any, geo: npt.NDArray[np.object_]) -> None:
     own = matrix.diagonal() != 0
     if own.any():
         raise InputError("an area is its own neighbour", where=f"area {named(geo, own)}")
-    total = np.asarray(matrix.sum(axis=1)).ravel()
-    # 1e-6: weights written with seven digits.
-    wrong = (np.abs(total - 1) > 1e-6) & (total > 0)
-    if wrong.any():
-        raise InputError(
-            "the proximity matrix is not row-standardised",
-            where=f"area {named(geo, wrong)}",
-            got=f"rows that sum to {total[wrong][0]:.4g}",
-            expected="1, or 0 for an area without neighbour",
-            hint="use row_standardise(W)",
-        )
-    if not (total > 0).any():
-        raise InputError("no area has a neighbour", where="W", hint="use fay_herriot")
-    return matrix

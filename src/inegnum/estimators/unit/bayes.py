@@ -26,6 +26,7 @@ from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from inegnum.errors import InputError
 from inegnum.estimators.error_law import SCORES, ErrorLaw
@@ -96,7 +97,9 @@ def bayes_bhf(
     design = sample.design()
     data = responses(design, sample.y)
     targets = make_targets(design, at, means.X, means.N)
-    post = integrate_bhf(design, data, sample.y, targets, prior=prior, scale=width)
+    # Thousands of p x p systems: threads would cost more than they bring.
+    with threadpool_limits(limits=1, user_api="blas"):
+        post = integrate_bhf(design, data, sample.y, targets, prior=prior, scale=width)
     law = _law(post)
     direct, direct_se, n = direct_means(sample, at, targets.f)
     columns = {
