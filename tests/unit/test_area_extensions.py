@@ -76,6 +76,12 @@ def test_no_measurement_error_is_plain_fay_herriot_at_the_same_variance() -> Non
     np.testing.assert_allclose(est.table["gamma"], s * w, rtol=1e-9)
 
 
+def test_measurement_error_needs_an_area_to_leave_out() -> None:
+    few = AreaData(Y[:3], X[:3], D[:3])
+    with pytest.raises(InputError, match="too few areas to leave one out"):
+        measurement_error_fay_herriot(few, np.zeros((3, 2, 2)))
+
+
 def test_measurement_error_corrects_the_attenuation() -> None:
     rng = np.random.default_rng(5)
     m = 4000

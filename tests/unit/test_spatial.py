@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from inegnum.errors import InputError
+from inegnum.errors import ConvergenceError, InputError
 from inegnum.estimators.area import AreaData, row_standardise, spatial_fay_herriot
 from inegnum.numerics import sar
 from inegnum.numerics.block_tridiagonal import Layout, factorise
@@ -186,3 +186,21 @@ def test_both_searches_find_the_same_maximum(seed: int, monkeypatch: pytest.Monk
     # Both stop within 1e-9 of a maximum; at the bound zero L-BFGS leaves the value flat to 1e-9.
     assert fast.point.value == pytest.approx(slow.point.value, rel=1e-9)
     np.testing.assert_allclose([fast.sigma2, fast.rho], [slow.sigma2, slow.rho], rtol=1e-6)
+
+
+def test_analytic_mse_is_never_negative() -> None:
+    """Few areas: where the expansion goes below zero its leading terms stand, and it is said."""
+    line = sparse.csr_array(np.eye(9, k=1) + np.eye(9, k=-1))
+    replaced = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        X = np.column_stack([np.ones(9), rng.normal(size=9)])
+        D = rng.uniform(0.01, 1.0, 9) ** 2
+        y = X.sum(axis=1) + rng.normal(size=9) * np.sqrt(D)
+        try:
+            fitted = spatial_fay_herriot(AreaData(y, X, D), row_standardise(line))
+        except ConvergenceError:
+            continue
+        assert (fitted.table["mse"] > 0).all()
+        replaced += any("g1 + g2" in note for note in fitted.notes)
+    assert replaced > 0

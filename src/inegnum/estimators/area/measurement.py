@@ -140,6 +140,13 @@ def measurement_error_fay_herriot(data: AreaData, C: Floats) -> AreaEstimates:
         raise InputError("error matrices must be finite, symmetric, with variances of at least 0")
     if not data.sampled.all():
         raise InputError("the measurement-error model needs a direct estimate in every area")
+    if len(data) < data.p + 2:
+        raise InputError(
+            "too few areas to leave one out",
+            got=f"{len(data)} areas, {data.p} coefficients",
+            expected=f"{data.p + 2} areas or more",
+            hint="the jackknife refits the variance without each area in turn",
+        )
     y, X, D = data.y, data.X, data.D
     fit = _fit(y, X, D, C)
     est, gamma = _predict(fit, y, X, D, C)
