@@ -105,6 +105,14 @@ def test_balanced_replicates_are_exact_for_totals(sample):
         replicate(survey_design(sample, weights="w", strata="stratum"), "brr")
 
 
+@pytest.mark.parametrize("scheme", ["jk1", "jkn", "bootstrap"])
+def test_one_cluster_cannot_be_replicated(scheme: str) -> None:
+    one = pd.DataFrame({"w": [1.0, 2.0], "village": ["a", "a"]})
+    design = survey_design(one, weights="w", clusters="village")
+    with pytest.raises(InputError, match="two sampling units"):
+        replicate(design, scheme)
+
+
 def test_bounded_calibration_in_every_replicate(sample):
     margins = {"sex": {"F": 14_000.0, "M": 13_000.0}}
     fit = calibrate(sample, margins, weights="w", distance=Logit(0.5, 2.0))

@@ -99,6 +99,7 @@ def replicate_covariance(
 def _jk1(stage: Stage) -> Factors:
     if stage.count.size != 1:
         raise InputError("jk1 is for designs without strata", hint='use "jkn"')
+    _require_pairs(stage, at_least=2)
     n = stage.stratum.size
     values = np.full((n, n), n / (n - 1))
     np.fill_diagonal(values, 0.0)
