@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import string
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inegnum.data.indicators import definitions
+from inegnum.data import catalogue
+from inegnum.data.indicators import breaks, definitions
 from inegnum.errors import InputError
+from inegnum.estimators.spec import Tau
 from inegnum.release.text import NARROW, NBSP, french_spaces, phrases
 
 
@@ -37,10 +40,59 @@ def test_no_phrase_is_left_in_the_other_language() -> None:
         "people.concerned",
         *("glossary.poststratification.term", "nav.label", "source.transformation"),
         "explore.level_commune",
-        *(key for key in fr if key.startswith("told.")),
         "short.smartphone",
     }
     assert {key for key in fr if fr[key] == en[key] and fr[key] and len(fr[key]) > 3} <= alike
+
+
+# Names and codes that are written alike in both languages.
+NAMES = re.compile(
+    r"|communes|structures|Gironde|[A-Z]\w+ ?\d{4}(, [A-Z]\w+ ?\d{4})*|[\d, -]+"
+    r"|.*\((INSEE|CRÉDOC|ANCT|IGN)\)"
+)
+
+
+@pytest.mark.parametrize(
+    ("language", "written"),
+    [
+        # Titles, producers and French vintages are written in French, the rest in English.
+        ("en", ("producer", "title")),
+        ("fr", ("universe", "unit", "transformation")),
+    ],
+)
+def test_every_shipped_record_is_told_in_both_languages(
+    language: str, written: tuple[str, ...]
+) -> None:
+    known = phrases(language).expressions
+    for source in catalogue.sources():
+        for name in written:
+            text = getattr(source, name)
+            assert text in known or NAMES.fullmatch(text), (source.name, name, text)
+    mixed = {getattr(s, name) for s in catalogue.sources() for name in ("vintage", "geo_vintage")}
+    elsewhere = phrases("en" if language == "fr" else "fr").expressions
+    for text in mixed:
+        assert text in known or text in elsewhere or NAMES.fullmatch(text), text
+
+
+def test_no_english_remark_is_left_in_french_definitions() -> None:
+    fr, en = phrases("fr"), phrases("en")
+    for entry in definitions():
+        said = fr.wording(entry.indicator.wording)
+        assert not re.search(r"\b(the|any|first|least|changed|derived|wording)\b", said), said
+        assert en.wording(entry.indicator.wording).startswith("wording inferred")
+    every = [b for d in definitions() for b in breaks(d.indicator.code, 2007, 2022)]
+    assert every
+    for year_break in every:
+        assert fr.told(year_break.en) == fr.typeset(year_break.fr)
+    assert "target" not in fr.told(Tau().origin)
+    assert fr.told(Tau().origin) != Tau().origin
+    assert fr.told("2020: not asked") == f"2020{NBSP}: question non posée"
+    assert en.told("2020: not asked") == "2020: not asked"
+
+
+def test_minus_signs_of_the_manifest_are_minus_signs() -> None:
+    fr = phrases("fr")
+    assert fr.typeset("de -2,2 à +1 (2016-2020)") == "de −2,2 à +1 (2016-2020)"
 
 
 def test_every_indicator_of_the_registry_can_be_said() -> None:

@@ -9,12 +9,13 @@ digits.
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from inegnum.errors import InputError, nearest
 
@@ -37,10 +38,13 @@ class Phrases(Mapping[str, str]):
         Language of the phrases.
     entries : dict
         Dotted key to phrase; slots are written ``{name}``.
+    expressions : dict
+        What records and manifests say in the other language, to what it is in this one.
     """
 
     language: Language
     entries: dict[str, str]
+    expressions: dict[str, str] = field(default_factory=dict)
 
     def __getitem__(self, key: str) -> str:
         if key not in self.entries:
@@ -191,21 +195,48 @@ class Phrases(Mapping[str, str]):
         return self[f"{manner}.{'one' if tenths == 1 else 'of_ten'}"].format(tenths=tenths)
 
     def typeset(self, text: str) -> str:
-        """Give a sentence of the manifest the typography of the language."""
-        return french_spaces(text) if self.language == "fr" else text
+        """Give a sentence of the manifest the typography of the language, minus signs included."""
+        signed = re.sub(r"(?<![\w-])-(?=\d)", MINUS, text)
+        return french_spaces(signed) if self.language == "fr" else signed
 
     def wording(self, text: str) -> str:
         """Say a question's wording; one the producer does not give is said to be inferred.
 
-        Questions are in French in both languages: they were asked in French.
+        Questions are in French in both languages: they were asked in French. What a record adds in
+        brackets (which answers count) is said in the language.
         """
         rest = text.removeprefix("wording inferred").lstrip(": ")
-        said = french_spaces(rest)
-        return said if rest == text else self["method.inferred"].format(wording=said)
+        inferred = rest != text
+        head, _, added = rest.rpartition(" (")
+        if (inner := added.removesuffix(")")) in self.expressions:
+            rest = f"{head} ({self.expressions[inner]})"
+        said = french_spaces(self.expressions.get(rest, rest))
+        return said if not inferred else self["method.inferred"].format(wording=said)
 
     def told(self, text: str) -> str:
-        """Return a fixed expression of the manifest in the language, or the expression itself."""
-        return self.entries.get(f"told.{text}", self.typeset(text))
+        """Return an expression of a record or a manifest in the language, or as it stands.
+
+        Years may stand in an expression: it is looked up with ``#`` in place of each.
+        """
+        if text in self.expressions:
+            return self.typeset(self.expressions[text])
+        year, _, rest = text.partition(": ")
+        if year.isdigit() and rest in self.expressions:
+            return self.typeset(f"{year}{' :' if self.language == 'fr' else ':'} {self.told(rest)}")
+        years = iter(re.findall(r"\b\d{4}\b", text))
+        pattern = self.expressions.get(re.sub(r"\b\d{4}\b", "#", text), text)
+        return self.typeset(re.sub("#", lambda _: next(years), pattern))
+
+    def producer(self, text: str) -> str:
+        """Return the short name of a producer: its acronym when the name ends with one.
+
+        Examples
+        --------
+        >>> phrases("en").producer("Institut national de la statistique (INSEE)")
+        'INSEE'
+        """
+        found = re.search(r"\(([A-ZÉ]{2,})\)$", text)
+        return found[1] if found else self.told(text)
 
     def universe(self, code: str) -> str:
         """Name the people of a universe, for instance ``people aged 12 and over``."""
@@ -290,8 +321,12 @@ def phrases(language: str) -> Phrases:
             got=language,
             expected=", ".join(get_args(Language)),
         )
-    raw = files("inegnum.release").joinpath("text", f"{language}.toml").read_text("utf-8")
-    entries = dict(_flatten(tomllib.loads(raw)))
+    entries = dict(_flatten(_toml(language)))
     if language == "fr":
         entries = {key: french_spaces(value) for key, value in entries.items()}
-    return Phrases("fr" if language == "fr" else "en", entries)
+    return Phrases("fr" if language == "fr" else "en", entries, dict(_toml("told")[language]))
+
+
+def _toml(name: str) -> dict[str, Any]:
+    raw = files("inegnum.release").joinpath("text", f"{name}.toml").read_text("utf-8")
+    return tomllib.loads(raw)
