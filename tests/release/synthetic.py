@@ -14,6 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from inegnum.estimates.profiles import COLUMNS
+from inegnum.estimates.profiles import GROUPS as PROFILE_GROUPS
+
 NAMES = (
     *("Aubeterre", "Boisclair", "Champ-d'Or", "L'Écluse", "Fontvieille", "Grand-Port"),
     *(
@@ -209,6 +212,29 @@ def side_tables(estimates: pd.DataFrame, seed: int) -> dict[str, pd.DataFrame]:
     }
 
 
+def group_rates(estimates: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Rates of groups of residents, simulated: spread around the area's own."""
+    rng = np.random.default_rng(seed + 2)
+    keys = [(margin, group) for margin, groups in PROFILE_GROUPS.items() for group in groups]
+    rows: list[dict[str, Any]] = []
+    for area in estimates[estimates["level"] != "france"].to_dict("records"):
+        for margin, group in keys:
+            N = float(area["N"]) / len(PROFILE_GROUPS[margin])
+            row = {key: area[key] for key in ("indicator", "level", "geo", "prob")}
+            row |= {"margin": margin, "group": group, "n": 300, "N": N}
+            row["p_above_area"] = float(rng.uniform())
+            hidden = area["class"] == "D" or rng.uniform() < 0.1
+            reason = "area_masked" if area["class"] == "D" else "width"
+            row |= {"class": "D" if hidden else "B", "reason": reason if hidden else ""}
+            est = float(np.clip((area["est"] or 0.5) + rng.normal(0, 0.08), 0.06, 0.94))
+            values = {"est": est, "lower": est - 0.05, "upper": est + 0.05}
+            for name, share in (("people", est), ("without", 1 - est)):
+                values |= {name: share * N, f"{name}_lower": (share - 0.05) * N}
+                values[f"{name}_upper"] = (share + 0.05) * N
+            rows.append(row | ({} if hidden else values))
+    return pd.DataFrame(rows)[list(COLUMNS)]
+
+
 def manifest_of(tables: dict[str, pd.DataFrame], n_areas: int, seed: int) -> dict[str, Any]:
     """Manifest of a simulated release, without its output hashes."""
     source = {
@@ -218,7 +244,7 @@ def manifest_of(tables: dict[str, pd.DataFrame], n_areas: int, seed: int) -> dic
         "vintage": "2022",
         "geo_vintage": "2023",
         "universe": "12+",
-        "unit": "persons",
+        "unit": "respondents and weights",
         "licence": "CC0-1.0",
         "address": "https://example.org/simulated",
         "sha256": "0" * 64,
@@ -244,7 +270,10 @@ def manifest_of(tables: dict[str, pd.DataFrame], n_areas: int, seed: int) -> dic
         "study": {"title": "Étude simulée", "year": 2022, "simulated": True},
         "seed": seed,
         "engine": "simulated",
-        "inputs": [source, {**source, "name": "census", "title": "Recensement simulé"}],
+        "inputs": [
+            source,
+            {**source, "name": "census", "title": "Recensement simulé", "unit": "persons"},
+        ],
         "versions": {"numpy": np.__version__},
         "territory": {
             "code": "990000000",
@@ -289,28 +318,34 @@ def manifest_of(tables: dict[str, pd.DataFrame], n_areas: int, seed: int) -> dic
             code: {
                 "prior_fr": "demi-normale, 0,20",
                 "prior_en": "half-normal, 0.20",
+                "origin": "drawn at random",
                 "posterior_median": 0.18,
                 "lower": 0.08,
                 "upper": 0.31,
             }
             for code in INDICATORS
         },
+        "indicator_notes": {"smartphone": ["2020: not asked"]},
         "outputs": {},
     }
 
 
-def write_release(path: Path, *, geometry: dict[str, Any] | None = None, seed: int = 7) -> Path:
-    """Write a simulated release folder and return it."""
+def write_release(
+    path: Path, *, geometry: dict[str, Any] | None = None, seed: int = 7, drawn: bool = True
+) -> Path:
+    """Write a simulated release folder and return it; without shapes unless `drawn`."""
     path.mkdir(parents=True, exist_ok=True)
     shapes = geometry or grid_geometry()
     estimates, draws = simulate(shapes, seed)
     tables = {"estimates.csv": estimates, **side_tables(estimates, seed)}
+    tables["profiles.csv"] = group_rates(estimates, seed)
     for name, table in tables.items():
         table.to_csv(path / name, index=False)
     estimates.to_parquet(path / "estimates.parquet", index=False)
     estimates.to_excel(path / "estimates.xlsx", index=False)
     draws.to_parquet(path / "draws.parquet", index=False)
-    (path / "estimates.geojson").write_text(json.dumps(shapes), "utf-8")
+    if drawn:
+        (path / "estimates.geojson").write_text(json.dumps(shapes), "utf-8")
     manifest = manifest_of(tables, len(shapes["features"]), seed)
     manifest["outputs"] = {file.name: _hash(file) for file in sorted(path.iterdir())}
     (path / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False), "utf-8")

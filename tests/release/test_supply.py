@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from inegnum.errors import InputError
 from inegnum.release.cards import concerned
-from inegnum.release.commune import supply_rows
+from inegnum.release.compare import local_draws
 from inegnum.release.geo import outline
+from inegnum.release.needs import place_gaps, supply_rows
 from inegnum.release.read import Release
 from inegnum.release.report import commune_names
 from inegnum.release.supply import Place, nearest_places, read_places, reference_supply
@@ -73,7 +76,11 @@ def test_need_beside_supply(release: Release, tmp_path: Path) -> None:
     supply = read_places(write_places(tmp_path / "places.csv"), source="Simulated")
     shapes = outline(release.geometry, commune_names(release)).shapes
     words = phrases("fr")
-    rows = supply_rows(release, "smartphone", words, supply=supply, shapes=shapes, as_of=AS_OF)
+    draws = release.draws()
+    local = {level: local_draws(draws, "smartphone", level) for level in ("commune", "epci")}
+    rows = supply_rows(
+        release, "smartphone", words, supply=supply, shapes=shapes, local=local, as_of=AS_OF
+    )
     by_geo = {row["geo"]: row for row in rows}
     note = release.indicators["smartphone"]
     for _, estimate in release.at("commune", "smartphone").iterrows():
@@ -86,8 +93,29 @@ def test_need_beside_supply(release: Release, tmp_path: Path) -> None:
         else:
             need, lower, upper = (words.people(v) for v in concerned(estimate, note))
             assert row["per_place"] == f"{need} ({lower} à {upper})"
+        assert (row["gap"] == words["table.masked"]) == (estimate["class"] == "D")
     assert by_geo["99002"]["stale"] == "1"
     assert by_geo["99001"]["stale"] == "0"
+
+
+def test_the_gap_to_the_average_is_taken_draw_by_draw() -> None:
+    rng = np.random.default_rng(3)
+    need = rng.gamma(9.0, 10.0, (500, 4))
+    places = np.array([5, 0, 2, 3])
+    found = place_gaps(need, need.sum(axis=1), places, total=10, prob=0.9)
+    # Places wanted add up to places listed in every draw, so gaps add up to nothing.
+    assert found[:, 0].sum() == pytest.approx(0, abs=1e-9)
+    wanted = [10 * row[1] / row.sum() for row in need]
+    assert found[1] == pytest.approx([np.mean(wanted), *np.quantile(wanted, [0.05, 0.95])])
+    # What all communes share cancels: a bad year for everyone moves no gap.
+    worse = need * rng.gamma(1.0, 1.0, (500, 1))
+    again = place_gaps(worse, worse.sum(axis=1), places, total=10, prob=0.9)
+    assert again == pytest.approx(found)
+
+
+def test_without_shapes_no_place_is_near(tmp_path: Path) -> None:
+    supply = read_places(write_places(tmp_path / "places.csv"), source="Simulated")
+    assert nearest_places(supply.places, math.nan, math.nan, count=3) == ()
 
 
 def test_the_package_knows_gironde_and_nowhere_else() -> None:

@@ -58,6 +58,23 @@ def test_ages_add_up_to_their_area(world, fitted):
         assert ages.loc[geo, "N"] == pytest.approx(areas.loc[geo, "N"], abs=0.3)
 
 
+def test_with_and_without_make_up_the_group(world, fitted):
+    _, table = rates(world, fitted)
+    # Three means, each rounded to a tenth of a person.
+    np.testing.assert_allclose(table["people"] + table["without"], table["N"], atol=0.16)
+    # Bounds are of draws in which the group's size varies too: none follows from the others.
+    assert (table["without_lower"] < table["without"]).all()
+    assert (table["without"] < table["without_upper"]).all()
+
+
+def test_the_chance_of_being_above_the_area_follows_the_rates(world, fitted):
+    areas, table = rates(world, fitted)
+    above = table["est"].to_numpy() > areas.loc[table["geo"], "est"].to_numpy()
+    sure = (table["p_above_area"] > 0.9) | (table["p_above_area"] < 0.1)
+    assert sure.sum() > 60
+    assert ((table["p_above_area"] > 0.5) == above)[sure].all()
+
+
 def test_the_whole_is_the_sum_of_its_areas(world, fitted):
     _, table = rates(world, fitted)
     sums = table[table["geo"] != WHOLE].groupby(["margin", "group"])["people"].sum()
@@ -94,6 +111,8 @@ def test_a_masked_area_masks_its_groups(world, fitted):
     assert set(table["reason"]) == {"area_masked"}
     assert table[["est", "lower", "upper", "people", "people_lower"]].isna().all(axis=None)
     assert table["N"].notna().all()
+    assert table["p_above_area"].between(0, 1).all()
+    assert table["p_above_area"].nunique() > 10
 
 
 def test_too_few_persons_and_too_few_respondents_have_their_reason(world, fitted):

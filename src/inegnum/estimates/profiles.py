@@ -27,9 +27,10 @@ from inegnum.estimates.quality import QualityLimits, grade
 from inegnum.estimators.multilevel import Fit
 from inegnum.numerics.poststratify import poststratify_groups
 
-__all__ = ["COLUMNS", "GROUPS", "MIN_RESPONDENTS", "profile_rates"]
+__all__ = ["COLUMNS", "GROUPS", "MASKED", "MIN_RESPONDENTS", "profile_rates"]
 
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 
 # Minors are one class of age in the survey; diploma is that of adults who left school, and students
 # stand among occupations.
@@ -42,8 +43,12 @@ MIN_RESPONDENTS: Final = 30  # of the group in the national survey: fewer say no
 COLUMNS: Final = (
     *("indicator", "level", "geo", "margin", "group", "est", "lower", "upper", "prob", "class"),
     *("reason", "n", "N", "people", "people_lower", "people_upper"),
+    *("without", "without_lower", "without_upper", "p_above_area"),
 )
-_MASKED: Final = ["est", "lower", "upper", "people", "people_lower", "people_upper"]
+MASKED: Final = (
+    *("est", "lower", "upper", "people", "people_lower", "people_upper"),
+    *("without", "without_lower", "without_upper"),
+)
 _AREAS_AT_ONCE: Final = 64  # (draws, areas, groups) stay within some 20 MB
 
 
@@ -76,7 +81,8 @@ def profile_rates(
         persons of the group in the area. Rates are rounded to a hundredth of a point, below which
         they are Monte-Carlo noise. A group is masked (class D) as an area would be, when fewer
         than `MIN_RESPONDENTS` of it answered, and when the area itself is masked: its groups would
-        give the area's rate away.
+        give the area's rate away. ``p_above_area``, the probability that the group's rate is above
+        that of the area, is kept.
     """
     limits = limits or QualityLimits()
     table = profiles()[frame.mask(fitted.indicator.universe)]
@@ -87,6 +93,7 @@ def profile_rates(
         if table[margin].isin(levels).any()
     ]
     members = np.stack([table[m].isin(GROUPS[m][g]) for m, g in keys], axis=1).astype(np.float64)
+    ages = np.array([margin == "age" for margin, _ in keys])  # they make up the universe
     known = areas[areas["level"] != "france"].set_index("geo")
     prob = float(known["prob"].iloc[0])
     answers = _respondents(survey.waves(fitted.year), keys)
@@ -100,8 +107,8 @@ def profile_rates(
             profile, area[:, at], N[..., at, :], members, frame=which
         )
         total += np.stack([counts.sum(axis=1), persons.sum(axis=1)])
-        parts += [_summary(counts[:, j], persons[:, j], prob) for j in range(counts.shape[1])]
-    parts.insert(0, _summary(total[0], total[1], prob))
+        parts += [_summary(counts[:, j], persons[:, j], ages, prob) for j in range(counts.shape[1])]
+    parts.insert(0, _summary(total[0], total[1], ages, prob))
     out = pd.concat(parts, ignore_index=True)
     out["indicator"], out["prob"] = fitted.indicator.code, prob
     out["geo"] = np.repeat([whole, *frame.areas["geo"]], len(keys))
@@ -112,17 +119,19 @@ def profile_rates(
     return _graded(out, out["geo"].map(known["class"]) == "D", limits)
 
 
-def _summary(counts: Floats, persons: Floats, prob: float) -> pd.DataFrame:
+def _summary(counts: Floats, persons: Floats, ages: Bools, prob: float) -> pd.DataFrame:
     """Summarise (S, G) draws; a group with nobody in a frame has no rate in that draw."""
     with np.errstate(invalid="ignore", divide="ignore"):
         rates = np.where(persons > 0, counts / persons, np.nan)
+    area = counts[:, ages].sum(axis=1) / persons[:, ages].sum(axis=1)
     tails = [(1 - prob) / 2, (1 + prob) / 2]
-    bounds = {"": rates, "people_": counts}
-    found: dict[str, Floats] = {"est": rates.mean(axis=0), "people": counts.mean(axis=0)}
-    found["N"] = persons.mean(axis=0)
-    for prefix, values in bounds.items():
-        found[f"{prefix}lower"], found[f"{prefix}upper"] = np.quantile(values, tails, axis=0)
+    found: dict[str, Floats] = {"est": rates.mean(axis=0), "N": persons.mean(axis=0)}
+    found["lower"], found["upper"] = np.quantile(rates, tails, axis=0)
     found["lower95"], found["upper95"] = np.quantile(rates, [0.025, 0.975], axis=0)
+    for name, values in (("people", counts), ("without", persons - counts)):
+        found[name] = values.mean(axis=0)
+        found[f"{name}_lower"], found[f"{name}_upper"] = np.quantile(values, tails, axis=0)
+    found["p_above_area"] = (rates > area[:, None]).mean(axis=0)
     return pd.DataFrame(found)
 
 
@@ -149,8 +158,8 @@ def _graded(out: pd.DataFrame, area_masked: pd.Series[bool], limits: QualityLimi
         ("area_masked", area_masked),
     ):
         out.loc[hidden, "class"], out.loc[hidden, "reason"] = "D", reason
-    out.loc[out["class"] == "D", _MASKED] = np.nan
+    out.loc[out["class"] == "D", list(MASKED)] = np.nan
     out[["est", "lower", "upper"]] = out[["est", "lower", "upper"]].round(4)
-    counted = ["N", "people", "people_lower", "people_upper"]
+    counted = ["N", *(column for column in MASKED if column.startswith(("people", "without")))]
     out[counted] = out[counted].round(1)
     return out[list(COLUMNS)]

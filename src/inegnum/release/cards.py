@@ -7,6 +7,7 @@ A masked figure (class D) has no words but the reason.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,25 +72,28 @@ def concerned_phrase(note: IndicatorNote, words: Phrases) -> str:
 
 
 def source_line(release: Release, note: IndicatorNote, words: Phrases) -> str:
-    """Return the line without which a figure is not a statistic."""
-    sources = dict.fromkeys(
-        f"{entry['producer']}, {entry['title']} ({entry['vintage']})"
-        for entry in release.manifest["inputs"]
-        if entry["role"] == "fit"
-    )
-    year = release.whole(note.code)["year"]
+    """Return the line without which a figure is not a statistic.
+
+    The survey is named with its years, the tables the population comes from by their producers.
+    """
+    surveys: dict[str, None] = {}
+    producers: dict[str, None] = {}
+    for entry in release.manifest["inputs"]:
+        if entry["role"] != "fit":
+            continue
+        producer = words.producer(str(entry["producer"]))
+        if str(entry["unit"]).startswith("respondents"):
+            title = re.split(r"\s*:", words.told(str(entry["title"])))[0]
+            surveys[f"{producer}, {title} ({words.told(str(entry['vintage']))})"] = None
+        else:
+            producers[producer] = None
+    others = [name for name in producers if not any(name in survey for survey in surveys)]
     return words["card.source"].format(
-        sources=f"{words['list.separator']} ".join(_shorten(list(sources), words)),
+        sources=f"{words['list.separator']} ".join([*surveys, *others]),
         modelled=words["modelled"].capitalize(),
         universe=words.universe(note.universe),
-        year=year,
+        year=release.whole(note.code)["year"],
     )
-
-
-def _shorten(sources: list[str], words: Phrases) -> list[str]:
-    if len(sources) <= 2:
-        return sources
-    return [sources[0], words["list.others"].format(count=len(sources) - 1)]
 
 
 def card(release: Release, code: str, words: Phrases) -> CardView:
@@ -112,6 +116,7 @@ def card_of(release: Release, row: pd.Series[Any], words: Phrases) -> CardView:
         "grade": str(row["class"]),
         "grade_text": words[f"class.{row['class']}"],
         "source": source_line(release, note, words),
+        "sentence": rate_phrase(note, words),
         "nation": "" if nation is None else words["gap.france"].format(rate=words.hundred(nation)),
     }
     if not shown:
@@ -119,7 +124,11 @@ def card_of(release: Release, row: pd.Series[Any], words: Phrases) -> CardView:
         chance = float(row["p_above_metropolis"])
         if not math.isnan(chance):
             masked = f"{masked} {words['card.above'].format(chances=words.chances(chance))}"
-        blank = dict.fromkeys(("rate", "interval", "sentence", "interval_text", "people"), "")
+        blank = dict.fromkeys(("rate", "interval", "interval_text", "people"), "")
+        if nation is not None:
+            common["nation"] = words["card.nation"].format(
+                rate=words.hundred(nation), sentence=common["sentence"]
+            )
         return CardView(
             **common, **blank, shown=False, interval_first=False, gap=masked, cells=(0, 0, 100)
         )
@@ -131,7 +140,6 @@ def card_of(release: Release, row: pd.Series[Any], words: Phrases) -> CardView:
         interval_first=row["class"] == "C",
         rate=words.hundred(est),
         interval=words.interval(lower, upper),
-        sentence=rate_phrase(note, words),
         interval_text=words["card.interval"].format(
             lower=words.hundred(lower), upper=words.hundred(upper)
         ),

@@ -16,20 +16,24 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
-from inegnum.release.cards import CardView, card_of, concerned, people_sentence
+from inegnum.release.cards import CardView, card_of, people_sentence
 from inegnum.release.compare import LocalDraws, difference
 from inegnum.release.geo import Shape
-from inegnum.release.profile import HIGHLIGHTS, Profile, similar
+from inegnum.release.groups import GroupTable, Rows, group_tables
+from inegnum.release.pages import opening
+from inegnum.release.profile import Profile, similar
 from inegnum.release.read import Release
-from inegnum.release.supply import Supply, nearest_places
+from inegnum.release.supply import Place, Supply, nearest_places
 from inegnum.release.text import Phrases, phrases
+from inegnum.release.view import FAMILIES
 
-__all__ = ["Action", "PlaceLine", "Sheet", "Sheets", "actions", "supply_rows"]
+__all__ = ["Action", "AlikeLine", "PlaceLine", "Sheet", "Sheets", "actions"]
 
 SURE: Final = 0.9
 PROBABLE: Final = 0.7
 MORE_BY: Final = 0.02  # a group "weighs more" from two points of population on
-FIGURES: Final = ("uses", "ease", "equipment")
+FIGURES: Final = 3
+PLACES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +59,32 @@ class PlaceLine:
 
 
 @dataclass(frozen=True, slots=True)
+class AlikeLine:
+    """A commune of like composition and, figure by figure, the difference with it."""
+
+    geo: str
+    name: str
+    gaps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Sheet:
-    """Everything the page of one commune says."""
+    """Everything the page of one commune says.
+
+    Attributes
+    ----------
+    figures : tuple of CardView
+        Three figures, the same in every commune.
+    needs, known : tuple of str
+        People concerned; what sets the commune apart, surely.
+    unknown, masked : str
+        Indicators nothing can be said of, or that are not released.
+    groups : tuple of GroupTable
+        Rates by age, diploma and occupation, that of the first figures first.
+    alike, places : tuples
+    actions : tuple
+        Actions and why each is listed.
+    """
 
     geo: str
     name: str
@@ -65,10 +93,10 @@ class Sheet:
     known: tuple[str, ...]
     unknown: str
     masked: str
-    groups: tuple[tuple[str, str, str], ...]
-    alike: tuple[str, ...]
+    groups: tuple[GroupTable, ...]
+    alike: tuple[AlikeLine, ...]
     places: tuple[PlaceLine, ...]
-    actions: tuple[Action, ...]
+    actions: tuple[tuple[Action, str], ...]
 
 
 @cache
@@ -109,6 +137,8 @@ class Sheets:
         Places of mediation.
     as_of : date
         Day on which a record's age is judged.
+    groups : dict
+        Rows of ``profiles.csv`` by area and indicator.
     """
 
     release: Release
@@ -117,6 +147,7 @@ class Sheets:
     profiles: dict[str, Profile]
     supply: Supply | None
     as_of: date
+    groups: Mapping[str, Mapping[str, Rows]]
 
     def sheet(self, shape: Shape) -> Sheet:
         """Return the sheet of one commune."""
@@ -126,7 +157,7 @@ class Sheets:
         return Sheet(
             geo=shape.geo,
             name=shape.name,
-            figures=tuple(card_of(self.release, of[c], self.words) for c in self._three(of)),
+            figures=tuple(card_of(self.release, of[c], self.words) for c in self.figures()),
             needs=self._needs(of),
             known=self._known(of),
             unknown=self._listed(of, lambda row: self._unsure(row)),
@@ -137,21 +168,23 @@ class Sheets:
             actions=self._actions(shape.geo, of),
         )
 
-    def _three(self, of: Mapping[str, Any]) -> list[str]:
-        """Return one indicator of each of the first three families: the same in every commune.
+    def figures(self) -> list[str]:
+        """Return three indicators, each of another family: the same in every commune.
 
-        The one released in the most communes, the first of the registry at equality: chosen for
-        what can be said, never for what it says.
+        Of each family the one released in the most communes (the first of the registry at
+        equality), and of those the three most released: chosen for what can be said, never for
+        what it says.
         """
         notes = self.release.indicators
         rows = self.release.estimates
         shown = rows[(rows["level"] == "commune") & (rows["class"] != "D")]["indicator"]
         released = shown.value_counts().to_dict()
-        chosen = []
-        for family in FIGURES:
-            codes = [code for code in notes if notes[code].family == family and code in of]
+        chosen: list[str] = []
+        for family in FAMILIES:
+            codes = [code for code in notes if notes[code].family == family]
             chosen += sorted(codes, key=lambda code: -released.get(code, 0))[:1]
-        return chosen
+        kept = sorted(chosen, key=lambda code: -released.get(code, 0))[:FIGURES]
+        return [code for code in chosen if code in kept]
 
     def _short(self, code: str) -> str:
         return self.words.short(code, self.release.indicators[code].label(self.words.language))
@@ -181,72 +214,84 @@ class Sheets:
     def _listed(self, of: Mapping[str, Any], keep: Any) -> str:
         return ", ".join(self._short(code) for code, row in of.items() if keep(row))
 
-    def _groups(self, geo: str) -> tuple[tuple[str, str, str], ...]:
-        profile = self.profiles.get(geo)
-        if profile is None:
-            return ()
-        shares = [profile.share(*key) for key in HIGHLIGHTS]
-        return tuple(
-            (
-                share.label(self.words),
-                self.words.percent(share.here),
-                self.words.percent(share.whole),
-            )
-            for share in shares
-            if share is not None
-        )
+    def _groups(self, geo: str) -> tuple[GroupTable, ...]:
+        tables = group_tables(self.release, self.groups, geo, self.words)
+        first = opening(list(self.release.indicators))
+        return tuple(sorted(tables, key=lambda table: table.code != first))
 
-    def _alike(self, geo: str) -> tuple[str, ...]:
+    def _alike(self, geo: str) -> tuple[AlikeLine, ...]:
         rows = self.release.estimates
         names = dict(zip(rows["geo"].map(str), rows["name"].map(str), strict=True))
-        lines = []
-        for other in similar(self.profiles, geo, count=3):
-            said = [self._contrast(code, geo, other) for code in self.local]
-            shown = [line for line in said if line][:2]
-            lines.append(
-                self.words["sheet.alike"].format(
-                    name=names[other],
-                    contrasts=" ; ".join(shown) or self.words["sheet.no_contrast"],
-                )
+        return tuple(
+            AlikeLine(
+                other,
+                names[other],
+                tuple(self._contrast(code, geo, other) for code in self.figures()),
             )
-        return tuple(lines)
+            for other in similar(self.profiles, geo, count=3)
+        )
 
     def _contrast(self, code: str, geo: str, other: str) -> str:
         gap = difference(self.local[code], geo, other, prob=self.release.prob)
         if gap is None:
-            return ""
-        return self.words["sheet.contrast"].format(
-            label=self._short(code),
-            gap=self.words.gap(gap.est, gap.lower, gap.upper),
-            chances=self.words.chances(gap.p_above),
-        )
+            return self.words["sheet.no_contrast"]
+        said = self.words.short_gap(gap.est, gap.lower, gap.upper)
+        sure = "not_established" if gap.lower <= 0 <= gap.upper else "established"
+        return f"{said}, {self.words[f'sheet.{sure}']}"
 
     def _places(self, shape: Shape) -> tuple[PlaceLine, ...]:
         if self.supply is None:
             return ()
-        near = nearest_places(self.supply.places, shape.lon, shape.lat, count=3)
-        return tuple(
-            PlaceLine(
-                name=one.place.name,
-                address=one.place.address,
-                distance=self.words.kilometres(one.km),
-                services=", ".join(one.place.services[:2]),
-                updated=self.words["supply.updated"].format(year=one.place.updated.year),
-                stale=one.place.stale(self.as_of),
-            )
-            for one in near
+        near = nearest_places(self.supply.places, shape.lon, shape.lat, count=PLACES)
+        if math.isnan(shape.lon):  # no map, no distance: those of the commune
+            inside = self.supply.within(shape.geo)[:PLACES]
+            return tuple(self._place(place, self.words["supply.nowhere"]) for place in inside)
+        return tuple(self._place(one.place, self.words.kilometres(one.km)) for one in near)
+
+    def _place(self, place: Place, distance: str) -> PlaceLine:
+        return PlaceLine(
+            name=place.name,
+            address=place.address,
+            distance=distance,
+            services=", ".join(place.services[:2]),
+            updated=self.words["supply.updated"].format(year=place.updated.year),
+            stale=place.stale(self.as_of),
         )
 
-    def _actions(self, geo: str, of: Mapping[str, Any]) -> tuple[Action, ...]:
-        true = {"always"} | {f"need:{code}" for code, row in of.items() if self._far(code, row)}
+    def _actions(self, geo: str, of: Mapping[str, Any]) -> tuple[tuple[Action, str], ...]:
+        reasons = self._reasons(geo, of)
+        found = []
+        for action in actions(self.words.language):
+            hits = [reasons[when] for when in action.when if when in reasons]
+            if hits:
+                needs = [said for kind, said in hits if kind == "need"]
+                others = [said for kind, said in hits if kind != "need"]
+                if needs:
+                    text = self.words["sheet.because_need"].format(list=", ".join(needs))
+                    others.insert(0, text)
+                found.append((action, self._because(others)))
+        return tuple(found)
+
+    def _because(self, reasons: list[str]) -> str:
+        said = f"{self.words['list.separator']} ".join(filter(None, reasons))
+        return self.words["sheet.because"].format(reason=said) if said else ""
+
+    def _reasons(self, geo: str, of: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+        """Return the conditions that hold in a commune: their kind, and how they are said."""
+        found = {"always": ("always", "")}
+        for code, row in of.items():
+            if self._far(code, row):
+                found[f"need:{code}"] = ("need", self._short(code))
         profile = self.profiles.get(geo)
-        if profile is not None:
-            true |= {
-                f"share:{share.margin}:{share.level}"
-                for share in profile.shares
-                if share.here - share.whole >= MORE_BY
-            }
-        return tuple(action for action in actions(self.words.language) if true & set(action.when))
+        for share in profile.shares if profile is not None else ():
+            if share.here - share.whole >= MORE_BY:
+                said = self.words["sheet.because_share"].format(
+                    group=share.label(self.words),
+                    here=self.words.percent(share.here),
+                    whole=self.words.percent(share.whole),
+                )
+                found[f"share:{share.margin}:{share.level}"] = ("share", said)
+        return found
 
     def _far(self, code: str, row: Any) -> bool:
         chance = float(row["p_above_metropolis"])
@@ -262,46 +307,3 @@ def _surely_above(row: Any) -> bool:
 
 def _surely_below(row: Any) -> bool:
     return float(row["p_above_metropolis"]) < 1 - SURE
-
-
-def supply_rows(
-    release: Release,
-    code: str,
-    words: Phrases,
-    *,
-    supply: Supply,
-    shapes: tuple[Shape, ...],
-    as_of: date,
-) -> list[dict[str, str]]:
-    """Return need beside supply for one indicator, one row a commune, in words."""
-    note = release.indicators[code]
-    at = {shape.geo: shape for shape in shapes}
-    rows = []
-    for _, row in release.at("commune", code).iterrows():
-        geo = str(row["geo"])
-        here = supply.within(geo)
-        need = None if row["class"] == "D" else concerned(row, note)
-        near = nearest_places(supply.places, at[geo].lon, at[geo].lat, count=1)
-        rows.append(
-            {
-                "geo": geo,
-                "name": str(row["name"]),
-                "people": _range(need, 1, words),
-                "places": str(len(here)),
-                "stale": str(sum(place.stale(as_of) for place in here)),
-                "per_place": _range(need, len(here), words),
-                "counsellors": str(supply.counsellors.get(geo, 0)) if supply.counsellors else "",
-                "per_counsellor": _range(need, supply.counsellors.get(geo, 0), words),
-                "nearest": words.kilometres(near[0].km) if near else "",
-            }
-        )
-    return rows
-
-
-def _range(need: tuple[float, float, float] | None, supply: int, words: Phrases) -> str:
-    if need is None:
-        return words["table.masked"]
-    if supply == 0:
-        return words["supply.none"]
-    people, lower, upper = (words.people(value / supply) for value in need)
-    return words["people.range"].format(people=people, lower=lower, upper=upper)

@@ -53,15 +53,15 @@ class Contrast:
     p_above: float
 
 
-def local_draws(draws: pd.DataFrame, indicator: str) -> LocalDraws:
-    """Arrange a release's draws of one indicator, one column a commune.
+def local_draws(draws: pd.DataFrame, indicator: str, level: str = "commune") -> LocalDraws:
+    """Arrange a release's draws of one indicator, one column a released area of a level.
 
     Raises
     ------
     InputError
         A commune lacks a draw the others have: the draws would not be joint.
     """
-    rows = draws[(draws["indicator"] == indicator) & (draws["level"] == "commune")]
+    rows = draws[(draws["indicator"] == indicator) & (draws["level"] == level)]
     wide = rows.set_index(["draw", "geo"])["value"].unstack()  # noqa: PD010 (refuses duplicates)
     if wide.isna().any(axis=None):
         short = wide.columns[wide.isna().any()].tolist()

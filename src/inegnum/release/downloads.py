@@ -18,15 +18,16 @@ import pandas as pd
 
 from inegnum.errors import MissingDependencyError
 from inegnum.provenance import sha256_file
-from inegnum.release.read import Release
+from inegnum.release.read import OPTIONAL, SHAPES, Release
 
-__all__ = ["FIELDS", "write_downloads"]
+__all__ = ["FIELDS", "GROUP_FIELDS", "write_downloads"]
 
-COPIED: Final = ("estimates.csv", "estimates.parquet", "estimates.geojson", "manifest.json")
+COPIED: Final = ("estimates.csv", "estimates.parquet", "manifest.json")
 TABLES: Final = ("decomposition.csv", "variants.csv", "frame_margins.csv")
 NUMBERS: Final = (
     *("est", "lower", "upper", "prob", "se", "n", "N", "people", "people_lower", "people_upper"),
     *("gap_france", "gap_lower", "gap_upper", "p_above_metropolis", "delta", "target", "achieved"),
+    *("without", "without_lower", "without_upper", "p_above_area"),
 )
 # What each column of estimates.csv holds; also the data dictionary of the documentation.
 FIELDS: Final[dict[str, str]] = {
@@ -57,6 +58,21 @@ FIELDS: Final[dict[str, str]] = {
     "reason": "Why the figure is masked: width or few_persons",
 }
 
+# Columns of profiles.csv that mean something else there.
+GROUP_FIELDS: Final[dict[str, str]] = {
+    "margin": "Axis of the groups: age, diploma (adults who left school) or occupation",
+    "group": "Group of residents, a level of the axis",
+    "est": "Modelled rate within the group, a proportion; empty when masked (class D)",
+    "n": "Respondents of the group in the national survey: none was interviewed in the area",
+    "N": "Persons of the group in the area",
+    "people": "Persons of the group with the characteristic",
+    "without": "Persons of the group without the characteristic",
+    "without_lower": "Lower bound of without",
+    "without_upper": "Upper bound of without",
+    "p_above_area": "Probability that the group's rate is above that of the area; kept when masked",
+    "reason": "Why the figure is masked: width, few_persons, few_respondents or area_masked",
+}
+
 
 def write_downloads(release: Release, folder: Path) -> list[str]:
     """Write every download and return the file names, in the order they are shown.
@@ -67,17 +83,19 @@ def write_downloads(release: Release, folder: Path) -> list[str]:
         The writer of ODS files is not installed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (*COPIED, *TABLES):
+    tables = [*TABLES, *(name for name in OPTIONAL if name in release.manifest["outputs"])]
+    shapes = [SHAPES] if release.geometry is not None else []
+    for name in (*COPIED, *shapes, *tables):
         shutil.copyfile(release.path / name, folder / name)
     _write_ods(release.estimates, folder / "estimates.ods")
     melodi(release).to_csv(folder / "melodi.csv", index=False, sep=";")
-    names = ["estimates.csv", "melodi.csv", *TABLES]
+    names = ["estimates.csv", "melodi.csv", *tables]
     package = data_package(release, {name: folder / name for name in names})
     text = json.dumps(package, ensure_ascii=False, indent=1) + "\n"
     (folder / "datapackage.json").write_text(text, "utf-8")
     return [
-        *("estimates.csv", "estimates.ods", "estimates.parquet", "estimates.geojson"),
-        *("melodi.csv", *TABLES, "manifest.json", "datapackage.json"),
+        *("estimates.csv", "estimates.ods", "estimates.parquet", *shapes),
+        *("melodi.csv", *tables, "manifest.json", "datapackage.json"),
     ]
 
 
@@ -152,9 +170,14 @@ def data_package(release: Release, files: dict[str, Path]) -> dict[str, Any]:
 def _resource(name: str, path: Path) -> dict[str, Any]:
     delimiter = ";" if name == "melodi.csv" else ","
     head = pd.read_csv(path, sep=delimiter, nrows=0).columns
-    schema: dict[str, Any] = {"fields": [_field(column) for column in head], "missingValues": [""]}
+    schema: dict[str, Any] = {
+        "fields": [_field(column, name) for column in head],
+        "missingValues": [""],
+    }
     if name == "estimates.csv":
         schema["primaryKey"] = ["level", "geo", "indicator"]
+    if name == "profiles.csv":
+        schema["primaryKey"] = ["level", "geo", "indicator", "margin", "group"]
     return {
         "name": name.removesuffix(".csv"),
         "path": name,
@@ -169,9 +192,10 @@ def _resource(name: str, path: Path) -> dict[str, Any]:
     }
 
 
-def _field(column: str) -> dict[str, str]:
+def _field(column: str, table: str) -> dict[str, str]:
     kind = "number" if column in (*NUMBERS, "OBS_VALUE") else "string"
     if column in ("year", "TIME_PERIOD"):
         kind = "string"
-    described = {"description": FIELDS[column]} if column in FIELDS else {}
+    meanings = {**FIELDS, **GROUP_FIELDS} if table == "profiles.csv" else FIELDS
+    described = {"description": meanings[column]} if column in meanings else {}
     return {"name": column, "type": kind, **described}

@@ -7,6 +7,7 @@ zone elsewhere. Coordinates are pixels of a fixed width, with one decimal.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ class Shape:
     x, y : float
         A point inside the area, in pixels.
     lon, lat : float
-        The same point in degrees.
+        The same point in degrees; not a number when the area has no shape.
     roomy : bool
         Whether the name fits inside the area.
     """
@@ -77,8 +78,15 @@ class Outline:
     left: float
     top: float
 
+    @property
+    def drawn(self) -> bool:
+        """Whether there is a map at all."""
+        return self.height > 0
+
     def spots(self, lonlat: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-        """Return where points in degrees fall on the map, in pixels."""
+        """Return where points in degrees fall on the map, in pixels (nowhere without a map)."""
+        if not self.drawn or not lonlat:
+            return [(math.nan, math.nan)] * len(lonlat)
         import geopandas as gpd
 
         points = gpd.GeoSeries.from_xy(*zip(*lonlat, strict=True), crs="EPSG:4326")
@@ -106,13 +114,14 @@ def great_circle_km(lon1: float, lat1: float, lon2: float, lat2: float) -> float
     return 2 * EARTH_KM * asin(min(1.0, sqrt(h)))
 
 
-def outline(geojson: dict[str, Any], names: dict[str, str], *, width: int = 640) -> Outline:
+def outline(geojson: dict[str, Any] | None, names: dict[str, str], *, width: int = 640) -> Outline:
     """Turn a GeoJSON collection into paths of a map.
 
     Parameters
     ----------
-    geojson : dict
-        Feature collection in degrees; each feature carries ``geo``.
+    geojson : dict or None
+        Feature collection in degrees; each feature carries ``geo``. Without one there is no map:
+        areas keep their name and place in the order, at a height of zero.
     names : dict
         Name by code; areas that are not in it are left out.
     width : int
@@ -123,6 +132,12 @@ def outline(geojson: dict[str, Any], names: dict[str, str], *, width: int = 640)
     ProvenanceError
         A named area has no geometry.
     """
+    if geojson is None:
+        nowhere = tuple(
+            Shape(geo, names[geo], "", 0, 0, math.nan, math.nan, roomy=False)
+            for geo in sorted(names)
+        )
+        return Outline(width, 0, nowhere, "", 0.0, 0.0, 0.0)
     import geopandas as gpd
     import shapely
 

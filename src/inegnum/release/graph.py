@@ -11,11 +11,12 @@ from inegnum.release.text import Phrases
 
 __all__ = ["Box", "Graph", "Link", "provenance_graph"]
 
-ROLES: Final = ("fit", "benchmark", "validate")
+STEPS: Final = ("survey", "frame", "benchmark", "validate")
+CSS: Final = {"survey": "fit", "frame": "fit"}  # the rest is drawn as its role
 LEFT, MIDDLE, RIGHT = 0, 380, 650
 WIDE, NARROW_BOX = 330, 200
 LINE, PAD, GAP = 15, 8, 8
-LETTERS: Final = 48  # letters a line of the left column holds
+LETTERS: Final = 43  # letters a line of the left column holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,17 @@ class Graph:
     links: tuple[Link, ...]
 
 
-def provenance_graph(inputs: Sequence[Mapping[str, Any]], words: Phrases) -> Graph:
-    """Lay out inputs by role, the step each role feeds, and the figures.
+def provenance_graph(
+    inputs: Sequence[Mapping[str, Any]], references: Sequence[Mapping[str, Any]], words: Phrases
+) -> Graph:
+    """Lay out sources by the step they feed, the steps, and the figures.
 
     Parameters
     ----------
     inputs : sequence of dict
-        Entries of the manifest: ``producer``, ``title``, ``vintage``, ``role``.
+        Entries of the manifest: ``producer``, ``title``, ``vintage``, ``role``, ``unit``.
+    references : sequence of dict
+        Published figures of the manifest: ``source_title``, ``year``.
     words : Phrases
         Names of the steps.
     """
@@ -62,24 +67,46 @@ def provenance_graph(inputs: Sequence[Mapping[str, Any]], words: Phrases) -> Gra
     boxes: list[Box] = []
     links: list[Link] = []
     steps: list[Box] = []
-    for role in ROLES:
-        mine = [entry for entry in inputs if entry["role"] == role]
-        if not mine:
-            continue
-        top = y
-        for entry in mine:
-            text = f"{entry['producer']}, {entry['title']} ({entry['vintage']})"
-            boxes.append(_box(LEFT, y, WIDE, textwrap.wrap(text, LETTERS), role))
-            y += boxes[-1].height + GAP
-        lines = textwrap.wrap(words[f"graph.{role}"], 27)
+    survey: list[Box] = []
+    for step, texts in _by_step(inputs, references, words).items():
+        css = CSS.get(step, step)
+        mine: list[Box] = []
+        for text in texts:
+            mine.append(_box(LEFT, y, WIDE, textwrap.wrap(text, LETTERS), css))
+            y += mine[-1].height + GAP
+        lines = textwrap.wrap(words[f"graph.{step}"], 27)
         height = _height(len(lines))
-        steps.append(_box(MIDDLE, (top + y - GAP - height) / 2, NARROW_BOX, lines, f"stage {role}"))
-        links += [_link(box, steps[-1], role) for box in boxes[-len(mine) :]]
-        y += 2 * GAP
+        middle = ((mine[0].y + y - GAP) if mine else 2 * y + height) / 2
+        steps.append(_box(MIDDLE, middle - height / 2, NARROW_BOX, lines, f"stage {css}"))
+        # The survey's national rate is also what the level is fixed to.
+        feeds = [*mine, *survey] if step == "benchmark" else mine
+        survey = mine if step == "survey" else survey
+        links += [_link(box, steps[-1], css) for box in feeds]
+        boxes += mine
+        y = max(y, steps[-1].y + height + GAP) + 2 * GAP
     lines = textwrap.wrap(words["graph.figures"], 22)
     figures = _box(RIGHT, max(y / 2 - _height(len(lines)), 4), 170, lines, "stage")
     links += [_link(step, figures, step.role.split()[-1]) for step in steps]
     return Graph(RIGHT + 180, round(y), (*boxes, *steps, figures), tuple(links))
+
+
+def _by_step(
+    inputs: Sequence[Mapping[str, Any]], references: Sequence[Mapping[str, Any]], words: Phrases
+) -> dict[str, list[str]]:
+    """Return what stands in the boxes of each step, the evidence first."""
+    found: dict[str, list[str]] = {step: [] for step in STEPS}
+    for entry in inputs:
+        evidence = entry["role"] == "fit" and str(entry["unit"]).startswith("respondents")
+        step = "survey" if evidence else {"fit": "frame"}.get(entry["role"], entry["role"])
+        title, vintage = words.told(str(entry["title"])), words.told(str(entry["vintage"]))
+        found[step].append(f"{words.producer(str(entry['producer']))}, {title} ({vintage})")
+    published = (f"{words.typeset(str(r['source_title']))} ({r['year']})" for r in references)
+    found["validate"] += dict.fromkeys(published)
+    return {
+        step: texts
+        for step, texts in found.items()
+        if texts or (step == "benchmark" and found["survey"])
+    }
 
 
 def _height(lines: int) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from inegnum.errors import MissingDependencyError
 from inegnum.release.cards import CardView, card
@@ -17,7 +17,18 @@ from inegnum.release.view import FAMILIES, AreaView
 if TYPE_CHECKING:
     import jinja2
 
-__all__ = ["asset", "bubbles", "cards_by_family", "environment", "lead_counts"]
+__all__ = [
+    "METRICS",
+    "asset",
+    "bubbles",
+    "cards_by_family",
+    "environment",
+    "lead_counts",
+    "opening",
+]
+
+# What the map shows: its selector and its legends follow this order.
+METRICS: Final = ("rate", "above", "people")
 
 
 def environment() -> jinja2.Environment:
@@ -80,3 +91,8 @@ def lead_counts(release: Release, words: Phrases) -> str:
         shown=words.integer(len(communes) - masked),
         masked=words.integer(masked),
     )
+
+
+def opening(codes: Sequence[str]) -> str:
+    """Return the indicator a page opens with: the one people ask about first, when it is there."""
+    return "smartphone" if "smartphone" in codes else codes[0]

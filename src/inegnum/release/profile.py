@@ -18,20 +18,9 @@ import pandas as pd
 from inegnum.data.codebook import DIPLOMA, OCCUPATION
 from inegnum.release.text import Phrases
 
-__all__ = ["HIGHLIGHTS", "Profile", "Share", "profiles_of", "similar"]
+__all__ = ["Profile", "Share", "profiles_of", "similar"]
 
 MARGINS: Final = ("age", "schooling and diploma", "occupation")
-# What a page of one sheet shows: both ends of age and diploma, and what parts places in between.
-HIGHLIGHTS: Final = (
-    ("age", "18-24"),
-    ("age", "75+"),
-    ("schooling and diploma", "none"),
-    ("schooling and diploma", "higher"),
-    ("occupation", "manager"),
-    ("occupation", "worker"),
-    ("occupation", "retired"),
-    ("occupation", "inactive"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +47,6 @@ class Profile:
 
     geo: str
     shares: tuple[Share, ...]
-
-    def share(self, margin: str, level: str) -> Share | None:
-        """Return one share, if the release holds it."""
-        found = [s for s in self.shares if (s.margin, s.level) == (margin, level)]
-        return found[0] if found else None
 
 
 def profiles_of(frame_margins: pd.DataFrame, geos: Sequence[str]) -> dict[str, Profile]:

@@ -17,6 +17,8 @@ from typing import Any, Final
 import pandas as pd
 
 from inegnum.errors import ProvenanceError, PublicationError, nearest
+from inegnum.estimates.profiles import COLUMNS as GROUP_COLUMNS
+from inegnum.estimates.profiles import MASKED as GROUP_MASKED
 from inegnum.provenance import sha256_bytes
 
 __all__ = ["COLUMNS", "IndicatorNote", "Release", "Territory", "read_release"]
@@ -31,6 +33,9 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "variants.csv": ("indicator", "variant", "label_fr", "label_en", "est", "lower", "upper"),
     "frame_margins.csv": ("geo", "margin", "level", "target", "achieved", "source", "year"),
 }
+# What an earlier release, or one without shapes, may lack.
+OPTIONAL: Final[dict[str, tuple[str, ...]]] = {"profiles.csv": GROUP_COLUMNS}
+SHAPES: Final = "estimates.geojson"
 MASKED: Final = (
     *("est", "lower", "upper", "se", "people", "people_lower", "people_upper"),
     *("gap_france", "gap_lower", "gap_upper"),
@@ -44,7 +49,7 @@ MANIFEST: Final = (
     *("inegnum", "study", "seed", "engine", "inputs", "versions", "territory", "indicators"),
     *("variants", "reference", "verdicts", "tau", "outputs"),
 )
-TEXT: Final = ("geo", "source", "margin", "year")
+TEXT: Final = ("geo", "source", "margin", "group", "year")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +95,10 @@ class Release:
         The folder.
     estimates, decomposition, variants, frame_margins : DataFrame
         Tables, with the columns of `COLUMNS`; codes are text.
-    geometry : dict
-        GeoJSON feature collection of the communes.
+    profiles : DataFrame
+        Rates by group of residents; no row when the release has none.
+    geometry : dict or None
+        GeoJSON feature collection of the areas; None when the release has no shapes.
     manifest : dict
         As written.
     territory : Territory
@@ -105,7 +112,8 @@ class Release:
     decomposition: pd.DataFrame
     variants: pd.DataFrame
     frame_margins: pd.DataFrame
-    geometry: dict[str, Any]
+    profiles: pd.DataFrame
+    geometry: dict[str, Any] | None
     manifest: Mapping[str, Any]
     territory: Territory
     indicators: dict[str, IndicatorNote]
@@ -171,6 +179,10 @@ def read_release(path: Path) -> Release:
     manifest = _manifest(path)
     outputs = manifest["outputs"]
     tables = {name: _table(path, name, outputs) for name in COLUMNS}
+    tables |= {
+        name: _table(path, name, outputs) if name in outputs else pd.DataFrame(columns=columns)
+        for name, columns in OPTIONAL.items()
+    }
     estimates = tables["estimates.csv"]
     indicators = {
         code: _note(code, entry, path / "manifest.json")
@@ -178,7 +190,8 @@ def read_release(path: Path) -> Release:
     }
     _check_codes(estimates, indicators)
     _check_values(estimates)
-    geometry = json.loads(_checked(path, "estimates.geojson", outputs))
+    _check_masked(tables["profiles.csv"], GROUP_MASKED, "profiles.csv")
+    geometry = json.loads(_checked(path, SHAPES, outputs)) if SHAPES in outputs else None
     territory = _record(Territory, manifest["territory"], "territory", path / "manifest.json")
     return Release(
         path=path,
@@ -186,6 +199,7 @@ def read_release(path: Path) -> Release:
         decomposition=tables["decomposition.csv"],
         variants=tables["variants.csv"],
         frame_margins=tables["frame_margins.csv"],
+        profiles=tables["profiles.csv"],
         geometry=geometry,
         manifest=manifest,
         territory=territory,
@@ -251,11 +265,14 @@ def _checked(path: Path, name: str, outputs: Mapping[str, str]) -> bytes:
 
 def _table(path: Path, name: str, outputs: Mapping[str, str]) -> pd.DataFrame:
     raw = _checked(path, name, outputs)
-    wanted = COLUMNS[name]
+    wanted = {**COLUMNS, **OPTIONAL}[name]
     # Empty reason is the empty string; elsewhere an empty field is a missing number.
     text: dict[str, type[str]] = {column: str for column in TEXT if column in wanted}
     table = pd.read_csv(
-        io.BytesIO(raw), dtype=text, keep_default_na=False, na_values={c: [""] for c in MASKED}
+        io.BytesIO(raw),
+        dtype=text,
+        keep_default_na=False,
+        na_values={c: [""] for c in (*MASKED, *GROUP_MASKED)},
     )
     missing = [column for column in wanted if column not in table.columns]
     if missing:
@@ -314,18 +331,22 @@ def _check_codes(estimates: pd.DataFrame, indicators: Mapping[str, IndicatorNote
         )
 
 
-def _check_values(estimates: pd.DataFrame) -> None:
-    masked = estimates["class"] == "D"
-    leaking = estimates.loc[masked, list(MASKED)].notna().any(axis=1)
+def _check_masked(table: pd.DataFrame, columns: tuple[str, ...], where: str) -> None:
+    masked = table[table["class"] == "D"]
+    leaking = masked[list(columns)].notna().any(axis=1)
     if leaking.any():
-        row = estimates.loc[masked][leaking].iloc[0]
+        row = masked[leaking].iloc[0]
         raise PublicationError(
             "a masked row still holds a figure",
-            where=f"estimates.csv, {row['geo']} {row['name']}, {row['indicator']}",
-            expected=f"empty {', '.join(MASKED)}",
+            where=f"{where}, {row['geo']} {row.get('name', '')}, {row['indicator']}",
+            expected=f"empty {', '.join(columns)}",
             hint="class D is masked when the release is written",
         )
-    shown = estimates[~masked]
+
+
+def _check_values(estimates: pd.DataFrame) -> None:
+    _check_masked(estimates, MASKED, "estimates.csv")
+    shown = estimates[estimates["class"] != "D"]
     inside = (
         (shown["lower"] >= 0)
         & (shown["lower"] <= shown["est"])

@@ -7,6 +7,7 @@ Limits: communes only; figures of class D are not in the page at all, not even h
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,20 @@ from inegnum.errors import InputError
 from inegnum.release.cards import CardView, card, nation_rate
 from inegnum.release.charts import Band, dots, stairs
 from inegnum.release.geo import outline
-from inegnum.release.pages import asset, bubbles, cards_by_family, environment, lead_counts
+from inegnum.release.pages import (
+    METRICS,
+    asset,
+    bubbles,
+    cards_by_family,
+    environment,
+    lead_counts,
+    opening,
+)
 from inegnum.release.read import Release, read_release
 from inegnum.release.text import Phrases, phrases
 from inegnum.release.view import IndicatorView, ReferenceView, indicator_view, reference_views
 
-__all__ = ["Block", "block", "build_report", "commune_names", "verdict_rows"]
+__all__ = ["Block", "block", "build_report", "commune_names", "verdict_rows", "verdict_summary"]
 
 KINDS = {"A": "solid", "B": "solid", "C": "hollow", "D": "hidden"}
 
@@ -42,6 +51,7 @@ class Block:
     spread: str
     references: tuple[ReferenceView, ...]
     tau: str
+    tau_origin: str
 
 
 def build_report(release: Path, *, language: str, out: Path) -> Path:
@@ -108,10 +118,11 @@ def render(release: Release, words: Phrases) -> str:
             simulated=release.simulated,
             lead_counts=lead_counts(release, words),
             families=families,
-            first="smartphone" if "smartphone" in codes else codes[0],
+            first=opening(codes),
             blocks=[block(release, code, words) for code in codes],
             outline=outline(release.geometry, commune_names(release)),
             verdicts=verdict_rows(release, words),
+            verdict_summary=verdict_summary(release, words),
             sources=release.manifest["inputs"],
             seed=words["method.seed"].format(
                 seed=release.manifest["seed"],
@@ -121,6 +132,8 @@ def render(release: Release, words: Phrases) -> str:
             css=Markup(asset("style.css")),
             js=Markup(asset("pages.js")),
             levels=False,
+            metrics=METRICS,
+            iris=(),
             links="",
         )
     )
@@ -152,6 +165,7 @@ def block(release: Release, code: str, words: Phrases) -> Block:
         spread=_spread(variants, words),
         references=references,
         tau=_tau(release, code, words),
+        tau_origin=_tau_origin(release, code, words),
     )
 
 
@@ -256,6 +270,11 @@ def _tau(release: Release, code: str, words: Phrases) -> str:
     )
 
 
+def _tau_origin(release: Release, code: str, words: Phrases) -> str:
+    origin = str(release.manifest["tau"].get(code, {}).get("origin", ""))
+    return words["method.tau_origin"].format(origin=words.told(origin)) if origin else ""
+
+
 def _subject(release: Release, check: str, words: Phrases) -> str:
     """Name the indicator a check is about, when it is about one (``anchor:smartphone``)."""
     code = check.partition(":")[2]
@@ -277,3 +296,11 @@ def verdict_rows(release: Release, words: Phrases) -> list[dict[str, str]]:
         }
         for entry in release.manifest["verdicts"]
     ]
+
+
+def verdict_summary(release: Release, words: Phrases) -> str:
+    """Say how many checks hold, are to be watched, or fail."""
+    found = Counter(str(entry["status"]) for entry in release.manifest["verdicts"])
+    return words["verdict.summary"].format(
+        pass_=found["pass"], warn=found["warn"], fail=found["fail"]
+    )

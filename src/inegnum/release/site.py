@@ -17,15 +17,26 @@ from pathlib import Path
 from typing import Any, Final
 
 from inegnum.errors import InputError
-from inegnum.release.commune import Sheets, supply_rows
+from inegnum.release.changes import change_rows
+from inegnum.release.commune import Sheets
 from inegnum.release.compare import LocalDraws, every_difference, local_draws
 from inegnum.release.downloads import write_downloads
 from inegnum.release.geo import Outline, outline
 from inegnum.release.graph import provenance_graph
-from inegnum.release.pages import asset, bubbles, cards_by_family, environment, lead_counts
+from inegnum.release.groups import rows_by_area
+from inegnum.release.needs import supply_rows
+from inegnum.release.pages import (
+    METRICS,
+    asset,
+    bubbles,
+    cards_by_family,
+    environment,
+    lead_counts,
+    opening,
+)
 from inegnum.release.profile import profiles_of
 from inegnum.release.read import Release, read_release
-from inegnum.release.report import Block, block, commune_names, verdict_rows
+from inegnum.release.report import Block, block, commune_names, verdict_rows, verdict_summary
 from inegnum.release.supply import Supply, reference_supply
 from inegnum.release.text import Phrases, phrases
 from inegnum.release.view import rate_and_interval
@@ -46,6 +57,7 @@ class Context:
     outline: Outline
     blocks: tuple[Block, ...]
     local: dict[str, LocalDraws]
+    whole: dict[str, LocalDraws]
     supply: Supply | None
     as_of: date
     downloads: tuple[tuple[str, str], ...]
@@ -119,6 +131,7 @@ def publish(
     chosen = supply if supply is not None else reference_supply(geos)
     draws = read.draws()
     local = {code: local_draws(draws, code) for code in read.indicators}
+    whole = {code: local_draws(draws, code, "epci") for code in read.indicators}
     shapes = outline(read.geometry, names)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".site-") as temporary:
@@ -134,11 +147,12 @@ def publish(
                 outline=shapes,
                 blocks=_blocks(read, words),
                 local=local,
+                whole=whole,
                 supply=chosen,
                 as_of=as_of or date.today(),
                 downloads=sizes,
             )
-            _write_language(folder / words.language, context, _changes(previous, release, words))
+            _write_language(folder / words.language, context, change_rows(previous, release, words))
         _write_door(folder, languages[0], every[0])
         if out.exists():
             shutil.rmtree(out)
@@ -203,6 +217,7 @@ def _write_language(folder: Path, context: Context, changes: dict[str, Any]) -> 
         profiles_of(context.release.frame_margins, [s.geo for s in context.outline.shapes]),
         context.supply,
         context.as_of,
+        rows_by_area(context.release.profiles),
     )
     template = engine.get_template("commune.html.j2")
     for shape in context.outline.shapes:
@@ -232,8 +247,10 @@ def _shared(context: Context) -> dict[str, Any]:
         "prob": round(release.prob * 100),
         "simulated": release.simulated,
         "families": families,
-        "first": "smartphone" if "smartphone" in codes else codes[0],
+        "first": opening(codes),
         "outline": context.outline,
+        "metrics": METRICS,
+        "iris": (),
         "blocks": context.blocks,
         "communes": sorted(context.blocks[0].view.areas, key=lambda area: area.name),
         "seed": words["method.seed"].format(
@@ -256,14 +273,17 @@ def _page(page: str, context: Context, changes: dict[str, Any]) -> dict[str, Any
     if page == "data":
         return {
             "sources": release.manifest["inputs"],
-            "graph": provenance_graph(release.manifest["inputs"], words),
+            "graph": provenance_graph(
+                release.manifest["inputs"], release.manifest["reference"], words
+            ),
             "downloads": context.downloads,
         }
     if page == "method":
         return {
             "verdicts": verdict_rows(release, words),
+            "verdict_summary": verdict_summary(release, words),
             "sources": release.manifest["inputs"],
-            "notes": [(b.view, b.tau) for b in context.blocks],
+            "notes": [(b.view, _left_out(release, b.view.code, words)) for b in context.blocks],
         }
     if page == "glossary":
         keys = [key for key in words if key.startswith("glossary.") and key.endswith(".term")]
@@ -272,10 +292,16 @@ def _page(page: str, context: Context, changes: dict[str, Any]) -> dict[str, Any
     return changes
 
 
+def _left_out(release: Release, code: str, words: Phrases) -> str:
+    """Say what the run left out of an indicator and why."""
+    notes = release.manifest.get("indicator_notes", {}).get(code, [])
+    return f"{words['list.separator']} ".join(words.told(note).rstrip(".") for note in notes)
+
+
 def _compare_texts(context: Context) -> dict[str, Any]:
     """Return the words the comparison script needs, as data of the page."""
     release, words = context.release, context.words
-    keys = ("difference", "unclear", "clear", "masked", "same")
+    keys = ("difference", "unclear", "clear", "hidden", "same")
     chances = ("hardly", "almost", "one", "of_ten")
     rows = {
         code: {
@@ -296,16 +322,14 @@ def _compare_texts(context: Context) -> dict[str, Any]:
 def _supply(context: Context) -> dict[str, Any]:
     if context.supply is None:
         return {"supply": None}
-    places = [
-        p for p in context.supply.places if p.longitude is not None and p.latitude is not None
-    ]
+    located = [p for p in context.supply.places if p.longitude is not None]
     spots = context.outline.spots(
-        [(float(p.longitude or 0), float(p.latitude or 0)) for p in places]
+        [(float(p.longitude or 0), float(p.latitude or 0)) for p in located]
     )
     drawn = [
         (x, y, place.name, place.stale(context.as_of))
-        for (x, y), place in zip(spots, places, strict=True)
-        if 0 <= x <= context.outline.width and 0 <= y <= context.outline.height
+        for (x, y), place in zip(spots, located, strict=True)
+        if 4 <= x <= context.outline.width - 4 and 4 <= y <= context.outline.height - 4
     ]
     rows = {
         b.view.code: supply_rows(
@@ -314,6 +338,7 @@ def _supply(context: Context) -> dict[str, Any]:
             context.words,
             supply=context.supply,
             shapes=context.outline.shapes,
+            local={"commune": context.local[b.view.code], "epci": context.whole[b.view.code]},
             as_of=context.as_of,
         )
         for b in context.blocks
@@ -326,12 +351,3 @@ def _supply(context: Context) -> dict[str, Any]:
         "as_of": context.as_of.isoformat(),
         "counted": bool(context.supply.counsellors),
     }
-
-
-def _changes(previous: Path | None, release: Path, words: Phrases) -> dict[str, Any]:
-    """Return the change log: every figure of the whole that moved, and why."""
-    if previous is None:
-        return {"rows": None, "causes": []}
-    from inegnum.release.changes import change_rows
-
-    return change_rows(previous, release, words)

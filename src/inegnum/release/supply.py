@@ -12,6 +12,7 @@ any territory's file works, or from the package's own table for Gironde.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -105,10 +106,12 @@ def nearest_places(
     places : sequence of Place
         Candidates.
     longitude, latitude : float
-        Point of departure, in degrees.
+        Point of departure, in degrees; nothing is near a point that is not known (NaN).
     count : int
         How many at most.
     """
+    if math.isnan(longitude) or math.isnan(latitude):
+        return ()
     located = [
         Nearby(place, great_circle_km(longitude, latitude, place.longitude, place.latitude))
         for place in places

@@ -157,10 +157,18 @@ class Phrases(Mapping[str, str]):
         >>> phrases("en").points(0.061)
         '+6'
         """
-        whole = math.floor(abs(difference) * 100 + 0.5)
-        if whole == 0:
-            return "0"
-        return f"{'+' if difference > 0 else MINUS}{whole}"
+        return self.signed(difference * 100)
+
+    def signed(self, value: float) -> str:
+        """Write a whole number with its sign.
+
+        Examples
+        --------
+        >>> phrases("en").signed(0.4), phrases("en").signed(2.5)
+        ('0', '+3')
+        """
+        whole = math.floor(abs(value) + 0.5)
+        return f"{'+' if value > 0 else MINUS}{whole}" if whole else "0"
 
     def gap(self, difference: float, lower: float, upper: float) -> str:
         """Write a difference and its interval: ``+6 points (+2 to +9)``."""
@@ -288,6 +296,7 @@ def french_spaces(text: str) -> str:
     >>> ascii(french_spaces("93 %"))
     "'93\\xa0%'"
     """
+    text = re.sub(r"(?<=\d) (?=\d{3}\b)", NARROW, text)  # thousands
     for sign in (":", "%", "»", "€"):
         text = text.replace(f" {sign}", f"{NBSP}{sign}")
     for sign in (";", "!", "?"):

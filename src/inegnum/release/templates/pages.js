@@ -15,13 +15,33 @@
     });
   }
   function choose(code) { form.querySelector("select[name=indicator]").value = code; show(); }
+  // The sentence of an area stands once in its block, in the map of rates.
+  function sentence(area) {
+    var block = area.closest("[data-indicator]");
+    var said = area.querySelector("title") || block.querySelector('.area[data-geo="' + area.dataset.geo + '"] title');
+    return said ? said.textContent : "";
+  }
   function read(area) {
     var block = area.closest("[data-indicator]");
     all(".on", block).forEach(function (e) { e.classList.remove("on"); });
     all('[data-geo="' + area.dataset.geo + '"]', block).forEach(function (e) { e.classList.add("on"); });
-    var readout = block.querySelector(".readout");
-    if (readout) { readout.textContent = area.querySelector("title").textContent; }
+    var readout = area.closest("figure").parentNode.querySelector(".readout");
+    if (readout) { readout.textContent = sentence(area); }
   }
+  var tip = document.createElement("div");
+  tip.className = "tip";
+  tip.setAttribute("aria-hidden", "true");
+  tip.hidden = true;
+  document.body.appendChild(tip);
+  function point(event) {
+    var area = event.target.closest ? event.target.closest("svg.map .area") : null;
+    tip.hidden = !area || event.pointerType === "touch";
+    if (tip.hidden) { return; }
+    tip.textContent = sentence(area);
+    tip.style.left = Math.max(Math.min(event.clientX + 14, window.innerWidth - tip.offsetWidth - 8), 4) + "px";
+    tip.style.top = Math.max(Math.min(event.clientY + 16, window.innerHeight - tip.offsetHeight - 8), 4) + "px";
+  }
+  document.addEventListener("pointermove", point);
   if (form) {
     form.addEventListener("change", show);
     form.addEventListener("submit", function (event) { event.preventDefault(); });
