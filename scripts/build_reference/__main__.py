@@ -16,6 +16,7 @@ from scripts.build_reference import (
     events,
     geography,
     labour_force,
+    learned_tau,
     published,
     shapes,
     supply,
@@ -36,6 +37,7 @@ MODULES = (
     shapes,
     supply,
     published,
+    learned_tau,
 )
 
 

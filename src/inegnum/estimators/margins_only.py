@@ -35,6 +35,7 @@ from inegnum.estimators.anchor import anchor_shift
 from inegnum.estimators.deviations import geographic_codes
 from inegnum.estimators.engine import Drawn
 from inegnum.estimators.evidence import DirectRate, Rows, direct_rate, encode
+from inegnum.estimators.learned_tau import resolved
 from inegnum.estimators.multilevel import Diagnostics, Fit
 from inegnum.estimators.spec import FACTORS, ModelSpec
 from inegnum.estimators.terms import blocks, coefficients
@@ -200,6 +201,7 @@ def fit_margins(
         raise InputError("published rates of several indicators", where="tables")
     rng = np.random.default_rng([seed, len(first.table)])
     spec = replace(spec, terms=spec.without("wave"), waves=(first.year,), year=first.year)
+    spec = replace(spec, tau=resolved(spec.tau, first.indicator.code))
     rows, masks, N = _cells(tables, composition or national, first.indicator)
     with threadpool_limits(limits=1, user_api="blas"):
         A = masks * N / (masks @ N)[:, None]

@@ -48,6 +48,7 @@ from inegnum.estimators.deviations import (
 from inegnum.estimators.diagnostics import Diagnostics
 from inegnum.estimators.engine import Estimated
 from inegnum.estimators.evidence import DirectRate, direct_rate
+from inegnum.estimators.learned_tau import resolved
 from inegnum.estimators.readings import READINGS, Readings, pooled_waves
 from inegnum.estimators.reliability import judge_areas, require_reliable
 from inegnum.estimators.spec import COMPONENTS, Component, ModelSpec
@@ -332,6 +333,7 @@ def fit(spec: ModelSpec, survey: SurveyCells, *, national: Frame, seed: int) -> 
 
 def _fit(spec: ModelSpec, survey: SurveyCells, national: Frame, seed: int) -> Fit:
     rng = _generator(seed, "fit", survey.indicator)
+    spec = replace(spec, tau=resolved(spec.tau, survey.indicator.code))
     notes: list[str] = []
     pooled, wave, year = pooled_waves(spec, survey, notes)
     direct = direct_rate(survey.waves(year).table)

@@ -128,6 +128,9 @@ class Tau:
         of each is the same either way.
     phi : float
         Share of their variance that is spatial (bym2).
+    prior : {"stated", "learned"}
+        Whether the sds and `log_sd` are those above, or those learned for each indicator
+        (`learned_tau`), which then replace them.
     origin : str
         Where the medians come from.
     """
@@ -139,6 +142,7 @@ class Tau:
     factor: float = 1.0
     structure: Literal["iid", "bym2"] = "iid"
     phi: float = 0.5
+    prior: Literal["stated", "learned"] = "stated"
     origin: str = (
         "census pseudo-targets of 5,323 communes: metropolis 0.20, commune 0.27 in all, IRIS 0.35"
         " in all (extrapolated); socio-economic, not digital; compatible with the regions of the"
