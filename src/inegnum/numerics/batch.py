@@ -27,8 +27,8 @@ __all__ = ["solve_batch"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 
-# Replicates worked on together: their ratios stay in cache from one step to the next.
-_BLOCK: Final = 32
+# Replicates worked on together: enough to share the cost of a call, few enough to bound memory.
+_BLOCK: Final = 100
 _MAX_STEPS: Final = 60
 _MAX_HALVINGS: Final = 8
 # A step that leaves more than this share of the miss calls for a fresh slope.
@@ -106,6 +106,7 @@ class _Block:
         self.totals, self.distance = totals[:, None], distance
         self.q = None if q is None else q[:, None]
         self.ridge, self.tolerance = ridge[:, None], tolerance
+        self.soft = bool(ridge.any())
         self.size = np.where(totals != 0, np.abs(totals), 1.0)[:, None]
 
     def inverse_at(self, d: Floats, lam: Floats) -> Floats:
@@ -141,7 +142,10 @@ class _Block:
         if self.q is not None:
             u *= self.q
         g = self.distance.ratio(u)
-        return u, g, self.totals - self.xt @ (D * g) - self.ridge * lam
+        residual = self.totals - self.xt @ (D * g)
+        if self.soft:
+            residual -= self.ridge * lam
+        return u, g, residual
 
     def _inverse(self, D: Floats, u: Floats, g: Floats) -> Floats:
         """Return the inverse slope of every replicate, shape (R, p, p)."""
@@ -173,9 +177,12 @@ class _Block:
         for _ in range(_MAX_HALVINGS):
             trial = lam + length * move
             u, g, after = self._at(D, trial)
-            grown = self._miss(after) > np.maximum(miss, self.tolerance)
-            bad = (grown & (np.sum(after * move, axis=0) < 0)) | ~np.isfinite(after).all(axis=0)
-            if isinstance(self.distance, Linear) or not bad.any():
+            # Written so that a miss that is not a number has grown.
+            grown = ~(self._miss(after) <= np.maximum(miss, self.tolerance))
+            if isinstance(self.distance, Linear) or not grown.any():
+                break
+            bad = grown & ~(np.sum(after * move, axis=0) >= 0)
+            if not bad.any():
                 break
             length[bad] /= 4
         return trial, u, g, after

@@ -35,6 +35,7 @@ from inegnum.numerics.normal_equations import (
     cross_products,
     has_negative,
     independent_columns,
+    is_indicator,
     solve_scaled,
 )
 
@@ -91,7 +92,9 @@ class _Point:
 class _Dual:
     """The dual problem: residuals of the kept margins, and their slope, at a dual point.
 
-    Dual points have one coordinate a kept column; the columns left out stay at zero.
+    Dual points have one coordinate a kept column; the columns left out stay at zero. `initial` is
+    the slope where no weight has moved, which is known already; None with instruments or unit
+    factors.
     """
 
     x: Matrix
@@ -104,6 +107,7 @@ class _Dual:
     ridge: Floats
     products: CrossProducts
     kept: Ints
+    initial: Floats | None
 
     def u(self, lam: Floats) -> Floats:
         whole = np.zeros(self.totals.size)
@@ -120,8 +124,12 @@ class _Dual:
 
     def slope(self, at: _Point) -> Floats:
         """Return minus the Jacobian of the residual."""
-        v = self.d * self.distance.slope(at.u, at.g)
-        H = self.gram(v if self.q is None else self.q * v)
+        steep = self.distance.slope(at.u, at.g)
+        if self.initial is not None and np.ptp(steep) <= _ROUNDING * abs(steep[0]):
+            H = steep[0] * self.initial
+        else:
+            v = self.d * steep
+            H = self.gram(v if self.q is None else self.q * v)
         H[np.diag_indices_from(H)] += self.ridge
         return H
 
@@ -175,6 +183,7 @@ def solve(
         Some margin is not met; the message names it, by how much, and why when it can be known.
     """
     soft = np.zeros(totals.size) if ridge is None else ridge
+    xt = x.T
     seen = screen(x, d, totals, distance, names, soft)
     live = np.where(seen.frozen, 0.0, d) if seen.frozen.any() else d
     exact = seen.active[soft[seen.active] == 0]
@@ -183,11 +192,12 @@ def solve(
     kept, repeated = independent_columns(x, gram, live, totals, exact, names)
     kept = np.sort(np.concatenate([kept, seen.active[soft[seen.active] > 0]]))
     steering = products if z is None else cross_products(x, z)
-    xt = x.T
-    dual = _Dual(x, xt, z, live, totals, distance, q, soft[kept], steering, kept)
+    gram = gram[np.ix_(kept, kept)]
+    known = gram if z is None and q is None else None
+    dual = _Dual(x, xt, z, live, totals, distance, q, soft[kept], steering, kept, known)
     size = margin_sizes(x, xt, live, totals)
     lam = np.zeros(totals.size)
-    start = _start(dual, gram[np.ix_(kept, kept)])
+    start = _start(dual, gram, size[kept])
     reached, steps = _newton(dual, start, size[kept], tolerance)
     lam[kept] = reached.lam
     g = reached.g
@@ -225,18 +235,20 @@ def margin_sizes(x: Matrix, xt: Matrix, d: Floats, totals: Floats) -> Floats:
     return np.asarray(np.where(size > 0, size, 1.0))
 
 
-def _newton(dual: _Dual, start: Floats, size: Floats, tolerance: float) -> tuple[_Point, int]:
+def _newton(dual: _Dual, here: _Point, size: Floats, tolerance: float) -> tuple[_Point, int]:
     """Climb the dual until the margins are met, then take one step more.
 
     The last step costs little and, convergence being quadratic, takes weights as well as margins
     to rounding even where margins are nearly collinear.
     """
-    here = dual.at(start)
     met = _worst(here.residual, size) <= tolerance
     if met:
         return here, 0
+    H = np.empty(0)
     for step in range(1, _MAX_STEPS + 1):
-        move = solve_scaled(dual.slope(here), here.residual, symmetric=dual.z is None)
+        # The slope has settled by the last step: that of the step before serves again.
+        H = H if met else dual.slope(here)
+        move = solve_scaled(H, here.residual, symmetric=dual.z is None)
         there = _search(dual, here, move, size)
         if there is None:
             return here, step - 1
@@ -254,22 +266,33 @@ def _worst(residual: Floats, size: Floats) -> float:
     return float(np.max(np.abs(residual) / size, initial=0.0))
 
 
-def _start(dual: _Dual, gram: Floats) -> Floats:
+def _start(dual: _Dual, gram: Floats, size: Floats) -> _Point:
     """Return a first dual point.
 
     Raking weights that add up to something else than the population is Newton's hardest case (it
     would climb an exponential). If the margins contain the constant, start from weights scaled to
-    the population: they lie on the same dual curve.
+    the population: they lie on the same dual curve. Where columns are categories, each multiplied
+    by its own ratio is mostly nearer (exact for independent margins); overlapping ones overshoot.
     """
-    lam = np.zeros(dual.kept.size)
+    zero = np.zeros(dual.kept.size)
     if not isinstance(dual.distance, Raking) or dual.z is not None or dual.q is not None:
-        return lam
-    of_ones = np.asarray(dual.xt @ dual.d)[dual.kept]
-    constant = solve_scaled(gram, of_ones, symmetric=True)
+        return dual.at(zero)
+    before = np.asarray(dual.xt @ dual.d)
+    constant = solve_scaled(gram, before[dual.kept], symmetric=True)
     if not np.allclose(dual.u(constant), 1.0, rtol=0, atol=1e-8):
-        return lam
+        return dual.at(zero)
     ratio = float(constant @ dual.totals[dual.kept]) / float(dual.d.sum())
-    return np.asarray(constant * np.log(ratio)) if ratio > 0 else lam
+    if ratio <= 0:
+        return dual.at(zero)
+    scaled = dual.at(np.asarray(constant * np.log(ratio)))
+    live = (before > 0) & (dual.totals > 0)
+    if dual.ridge.any() or not is_indicator(dual.x):
+        return scaled
+    own = np.zeros(live.size)
+    own[live] = np.log(dual.totals[live] / (ratio * before[live]))
+    u = np.asarray(dual.xt @ (dual.d * (dual.x @ own)))
+    each = dual.at(scaled.lam + solve_scaled(gram, u[dual.kept], symmetric=True))
+    return each if _worst(each.residual, size) < _worst(scaled.residual, size) else scaled
 
 
 def _search(dual: _Dual, here: _Point, move: Floats, size: Floats) -> _Point | None:

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg, sparse
+from scipy import sparse
+from scipy.linalg import lapack
 
 from inegnum.errors import CalibrationError
 
@@ -20,6 +21,7 @@ __all__ = [
     "dense",
     "has_negative",
     "independent_columns",
+    "is_indicator",
     "solve_scaled",
 ]
 
@@ -28,12 +30,14 @@ Ints = npt.NDArray[np.intp]
 # A dense array or a `scipy.sparse.csr_array`: both know `@`, `.T` and row selection, which is all
 # that is asked of them here, and no type of either library covers the two.
 Matrix = Any
-_Pairs = tuple[int | Ints, Ints, Floats | None]
+_Pairs = tuple[Ints | None, Ints, Floats | None]
 
 # On columns of unit length: a squared distance to the span of the others below this is looked at
 # row by row, and a distance below the second is no distance at all.
 _SUSPECT: Final = 1e-7
 _COLLINEAR: Final = 1e-9
+# Added to a unit diagonal before elimination: above rounding, far below what is looked for.
+_ABOVE_ROUNDING: Final = 1e-10
 # Totals implied by other margins may differ by their rounding in a published table, no more.
 _TOTALS_AGREE: Final = 1e-8
 # Beyond this many products laid out, memory costs more than it saves.
@@ -51,12 +55,17 @@ def has_negative(x: Matrix) -> bool:
     return bool(entries.size and entries.min() < 0)
 
 
+def is_indicator(x: Matrix) -> bool:
+    """Return whether x is sparse and its entries are all one: columns are categories."""
+    return not isinstance(x, np.ndarray) and bool(np.all(x.data == 1.0))
+
+
 @dataclass(frozen=True, slots=True)
 class CrossProducts:
     """Weighted cross-products of the columns of x, for many weights in turn.
 
-    Rows of categorical variables hold a few ones: products of their entries are laid out once, and
-    ``x' diag(v) x`` is then a single sparse product whatever v.
+    Rows of categorical variables hold a few ones: products of their entries are laid out once, each
+    pair of entries in one order only, and ``x' diag(v) x`` is then one count whatever v.
 
     Attributes
     ----------
@@ -67,15 +76,25 @@ class CrossProducts:
     x: Matrix
     z: Matrix
     _pairs: _Pairs | None
+    _spread: Floats | None = None
 
     def __call__(self, v: Floats) -> Floats:
         """Return ``x' diag(v) z``, shape (p, p)."""
         if self._pairs is not None:
             p = self.x.shape[1]
-            each, key, value = self._pairs
-            spread = np.repeat(v, each)
-            weights = spread if value is None else spread * value
-            return np.bincount(key, weights, p * p).reshape(p, p)
+            row, key, value = self._pairs
+            if row is None:
+                # Memory used again: fresh pages cost more than what is written in them.
+                weights = np.empty(key.size) if self._spread is None else self._spread
+                weights.reshape(-1, v.size)[:] = v
+            else:
+                weights = v[row]
+            if value is not None:
+                weights = np.multiply(weights, value, out=weights)
+            half = np.bincount(key, weights, p * p).reshape(p, p)
+            both = half + half.T
+            both[np.diag_indices(p)] -= np.diag(half)
+            return both
         if isinstance(self.x, np.ndarray) and isinstance(self.z, np.ndarray):
             return np.asarray((self.x * v[:, None]).T @ self.z)
         left = sparse.csr_array(self.x)
@@ -91,44 +110,71 @@ def cross_products(x: Matrix, z: Matrix | None = None) -> CrossProducts:
     if z is not None or isinstance(x, np.ndarray):
         return CrossProducts(x, x if z is None else z, None)
     entries = int(np.sum(np.diff(x.indptr).astype(np.int64) ** 2))
-    return CrossProducts(x, x, _pairs_of(x) if entries <= _MOST_PAIRS else None)
+    if entries > _MOST_PAIRS:
+        return CrossProducts(x, x, None)
+    pairs = _pairs_of(x)
+    return CrossProducts(x, x, pairs, np.empty(pairs[1].size) if pairs[0] is None else None)
 
 
 def _pairs_of(x: sparse.csr_array) -> _Pairs:
-    """Return the products of every two entries of a row, row by row.
+    """Return the products of every two entries of a row, each pair once, entries with themselves.
 
-    How many each row has (one number when all have as many), where each goes in x'x, and its value
-    (None when all are one).
+    Which row each is from (None when all rows have as many and products go pair by pair, row by
+    row within a pair), where it goes in x'x, and its value (None when all are one).
     """
     m, p = x.shape
     columns = x.indices.astype(np.intp)
-    ones = bool(np.all(x.data == 1.0))
+    ones = is_indicator(x)
     count = np.diff(x.indptr).astype(np.int64)
     if m and count.min() == count.max():
         j = int(count[0])
-        table = columns.reshape(m, j)
-        key = (table[:, :, None] * p + table[:, None, :]).ravel()
-        data = x.data.reshape(m, j)
-        value = None if ones else (data[:, :, None] * data[:, None, :]).ravel()
-        return j * j, key, value
-    first = np.repeat(np.arange(x.nnz), np.repeat(count, count))
-    row = np.repeat(np.arange(m), count**2)
+        pairs = [(a, b) for a in range(j) for b in range(a, j)]
+        table = np.ascontiguousarray(columns.reshape(m, j).T)
+        scaled = table * p
+        key = np.empty((len(pairs), m), dtype=np.intp)
+        for row, (a, b) in zip(key, pairs, strict=True):
+            np.add(scaled[a], table[b], out=row)
+        if ones:
+            return None, key.ravel(), None
+        data = np.ascontiguousarray(x.data.reshape(m, j).T)
+        value = np.concatenate([data[a] * data[b] for a, b in pairs])
+        return None, key.ravel(), value
+    left = np.repeat(np.arange(x.nnz), np.repeat(count, count))
+    unit = np.repeat(np.arange(m), count**2)
     begin = np.concatenate([[0], np.cumsum(count**2)])[:-1]
-    second = x.indptr[row] + (np.arange(first.size) - begin[row]) % count[row]
-    value = None if ones else x.data[first] * x.data[second]
-    return count**2, columns[first] * p + columns[second], value
+    right = x.indptr[unit] + (np.arange(left.size) - begin[unit]) % count[unit]
+    once = right >= left
+    left, right, unit = left[once], right[once], unit[once]
+    product = None if ones else x.data[left] * x.data[right]
+    return unit, columns[left] * p + columns[right], product
 
 
 def column_pairs(x: sparse.csr_array) -> sparse.csr_array:
-    """Return products of every two columns of x, shape (p * p, m).
+    """Return products of every two columns of x, each pair in one order, shape (p * p, m).
 
-    Its product with many weight vectors gives their cross-products, all at once.
+    Its product with many weight vectors gives their cross-products, all at once. Columns within a
+    row of x must be sorted: products then lie above the diagonal.
     """
     m, p = x.shape
-    each, key, value = _pairs_of(x)
-    row = np.repeat(np.arange(m), each)
+    row, key, value = _pairs_of(x)
+    unit = np.tile(np.arange(m), key.size // m) if row is None else row
     entries = np.ones(key.size) if value is None else value
-    return sparse.csr_array((entries, (key, row)), shape=(p * p, m))
+    return sparse.csr_array((entries, (key, unit)), shape=(p * p, m))
+
+
+def factorise(S: Floats) -> Floats | None:
+    """Return the lower Cholesky factor of S, or None when S is not positive definite.
+
+    LAPACK is called directly: for a few dozen margins scipy's wrappers cost more than it does.
+    """
+    factor, info = lapack.dpotrf(S, lower=1, clean=0)
+    return None if info else np.asarray(factor)
+
+
+def solve_factorised(factor: Floats, b: Floats) -> Floats:
+    """Solve ``L L' s = b`` given the lower factor."""
+    solution, _ = lapack.dpotrs(factor, b, lower=1)
+    return np.asarray(solution)
 
 
 def solve_scaled(H: Floats, r: Floats, *, symmetric: bool) -> Floats:
@@ -143,12 +189,13 @@ def solve_scaled(H: Floats, r: Floats, *, symmetric: bool) -> Floats:
     b = r / size
     if not symmetric:
         return np.asarray(np.linalg.lstsq(S, b, rcond=None)[0] / size)
+    diagonal = np.diag_indices_from(S)
     for ridge in (0.0, 1e-10, 1e-6, 1e-2):
-        try:
-            factor = linalg.cho_factor(S + ridge * np.eye(len(S)), lower=True, check_finite=False)
-        except linalg.LinAlgError:
+        S[diagonal] += ridge
+        factor = factorise(S)
+        if factor is None:
             continue
-        step = linalg.cho_solve(factor, b, check_finite=False)
+        step = solve_factorised(factor, b)
         if np.isfinite(step).all():
             return np.asarray(step / size)
     return np.asarray(b / size)
@@ -191,9 +238,10 @@ def independent_columns(
     S = H / np.outer(size, size)
     suspects = _suspects(S)
     while suspects.size:
-        kept = np.setdiff1d(np.arange(candidates.size), suspects)
-        basis = linalg.cho_factor(S[np.ix_(kept, kept)], lower=True, check_finite=False)
-        C = linalg.cho_solve(basis, S[np.ix_(kept, suspects)], check_finite=False)
+        others = np.ones(candidates.size, dtype=bool)
+        others[suspects] = False
+        kept = np.flatnonzero(others)
+        C = _regression(S[np.ix_(kept, kept)], S[np.ix_(kept, suspects)])
         C *= size[suspects] / size[kept][:, None]
         apart_from = np.zeros((x.shape[1], suspects.size))
         apart_from[candidates[suspects], np.arange(suspects.size)] = 1.0
@@ -218,22 +266,24 @@ def independent_columns(
     return candidates[kept], (note,)
 
 
+def _regression(S: Floats, b: Floats) -> Floats:
+    factor = factorise(S)
+    if factor is None:
+        return np.asarray(np.linalg.lstsq(S, b, rcond=None)[0])
+    return solve_factorised(factor, b)
+
+
 def _suspects(S: Floats) -> Ints:
     """Return columns whose squared distance to the earlier ones is next to nothing.
 
     Elimination goes in the given order, not by pivot size, so that the same margins always yield
-    the same choice: later columns give way to earlier ones.
+    the same choice: later columns give way to earlier ones. The caller looks at each row by row.
     """
-    A = S.copy()
-    found = []
-    for j in range(len(A)):
-        pivot = A[j, j]
-        if pivot <= _SUSPECT:
-            found.append(j)
-            A[j, :] = A[:, j] = 0.0
-            continue
-        A[j + 1 :, j + 1 :] -= A[j + 1 :, j, None] * (A[j, j + 1 :] / pivot)
-    return np.asarray(found, dtype=np.intp)
+    lift, factor = _ABOVE_ROUNDING, None
+    while factor is None:
+        factor = factorise(S + lift * np.eye(len(S)))
+        lift *= 10
+    return np.flatnonzero(np.diag(factor) ** 2 <= _SUSPECT)
 
 
 def _require_agreement(repeats: list[_Repeat], totals: Floats, names: Sequence[str]) -> None:

@@ -22,7 +22,13 @@ import numpy as np
 import numpy.typing as npt
 
 from inegnum.errors import InputError, nearest
-from inegnum.estimators.calibration.encode import Columns, as_columns, factor, numeric, weights_of
+from inegnum.estimators.calibration.encode import (
+    Columns,
+    as_columns,
+    factor,
+    given_weights,
+    numeric,
+)
 from inegnum.estimators.calibration.margins import Margin, Margins, as_margins
 from inegnum.estimators.calibration.result import Calibration
 from inegnum.estimators.calibration.system import Household, System, build_system
@@ -117,8 +123,11 @@ def calibrate(
     by_unit = _by_unit(variant)
     if home is not None and by_unit:
         raise InputError("bounds by unit and one weight per household do not go together")
-    system = build_system(data, asked, d, factors, home, by_unit=by_unit)
-    return _solved(system, d, asked, variant, tolerance)
+    keyed = np.empty(n)
+    system = build_system(
+        data, asked, d, factors, home, by_unit=by_unit, weights_name=_named(weights), keyed=keyed
+    )
+    return _solved(system, d, asked, variant, tolerance, keyed=keyed)
 
 
 def rake(data: Columns, margins: Margins, *, weights: Weights = None) -> Calibration:
@@ -183,7 +192,9 @@ def generalised_calibration(
     asked = as_margins(margins)
     d = _initial(data, weights, asked, n)
     factors = np.ones(n)
-    system = build_system(data, asked, d, factors, None, by_unit=True)
+    system = build_system(
+        data, asked, d, factors, None, by_unit=True, weights_name=_named(weights)
+    )
     steering = build_system(
         data, _instrumented(data, asked, instruments), d, factors, None, by_unit=True
     )
@@ -204,7 +215,7 @@ def tightest_bounds(
     n = as_columns(data)
     asked = as_margins(margins)
     d = _initial(data, weights, asked, n)
-    system = build_system(data, asked, d, None, None, by_unit=False)
+    system = build_system(data, asked, d, None, None, by_unit=False, weights_name=_named(weights))
     return narrowest(system.x, system.d, system.totals)
 
 
@@ -215,6 +226,7 @@ def _solved(
     distance: Distance,
     tolerance: float,
     steering: System | None = None,
+    keyed: Floats | None = None,
 ) -> Calibration:
     solution = solve(
         system.x,
@@ -227,7 +239,7 @@ def _solved(
         ridge=system.ridge,
         tolerance=tolerance,
     )
-    weights = system.expand(solution.g, d)
+    weights = system.expand(solution.g, d, keyed)
     z = None if steering is None else steering.x
     return Calibration(weights, d, margins, distance, system, solution, z)
 
@@ -254,8 +266,11 @@ def _by_unit(distance: Distance) -> bool:
 
 
 def _initial(data: Columns, weights: Weights, margins: tuple[Margin, ...], n: int) -> Floats:
-    """Return the initial weights: those given, or equal ones that add up to the population."""
-    d = weights_of(data, weights, n)
+    """Return the initial weights: those given, or equal ones that add up to the population.
+
+    `build_system` checks their values.
+    """
+    d = given_weights(data, weights, n)
     if d is not None:
         return d
     counts = [m.sum() for m in margins if m.value is None and m.per == "unit"]
@@ -266,6 +281,10 @@ def _initial(data: Columns, weights: Weights, margins: tuple[Margin, ...], n: in
             hint="give weights=, or add a margin of counts",
         )
     return np.broadcast_to(np.float64(counts[0] / n), (n,))
+
+
+def _named(weights: Weights) -> str:
+    return weights if isinstance(weights, str) else "weights"
 
 
 def _factors(data: Columns, q: Weights, n: int) -> Floats | None:

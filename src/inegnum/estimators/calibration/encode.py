@@ -15,7 +15,17 @@ import pandas as pd
 
 from inegnum.errors import InputError, MarginError, nearest
 
-__all__ = ["Columns", "as_columns", "column", "encode", "factor", "numeric", "weights_of"]
+__all__ = [
+    "Columns",
+    "as_columns",
+    "column",
+    "encode",
+    "factor",
+    "given_weights",
+    "numeric",
+    "require_usable_weights",
+    "weights_of",
+]
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.integer[Any]]
@@ -77,6 +87,14 @@ def numeric(data: Columns, name: str) -> Floats:
 
 def weights_of(data: Columns, weights: str | npt.ArrayLike | None, n: int) -> Floats | None:
     """Return initial weights that can be used, shape (n,); None when none were given."""
+    d = given_weights(data, weights, n)
+    if d is not None:
+        require_usable_weights(d, weights if isinstance(weights, str) else "weights")
+    return d
+
+
+def given_weights(data: Columns, weights: str | npt.ArrayLike | None, n: int) -> Floats | None:
+    """Return initial weights as they were given, values unchecked, shape (n,)."""
     if weights is None:
         return None
     where = weights if isinstance(weights, str) else "weights"
@@ -87,10 +105,12 @@ def weights_of(data: Columns, weights: str | npt.ArrayLike | None, n: int) -> Fl
         raise InputError("initial weights are not numbers", where=where) from None
     if d.shape != (n,):
         raise InputError("weights and data differ in length", where=where, got=d.shape, expected=n)
-    # A tile's sum is finite only if every term is: the common case takes one reading of memory.
-    tiles = [d[at : at + _TILE] for at in range(0, n, _TILE)]
-    sums = [(float(tile.sum()), float(tile.min())) for tile in tiles]
-    if not all(np.isfinite(total) and low >= 0 for total, low in sums):
+    return d
+
+
+def require_usable_weights(d: Floats, where: str) -> None:
+    """Refuse weights that are negative, missing or infinite, or all zero."""
+    if not (np.isfinite(d).all() and d.min() >= 0):
         bad = np.flatnonzero(~(np.isfinite(d) & (d >= 0)))
         raise InputError(
             "initial weights must be finite and not negative",
@@ -98,9 +118,8 @@ def weights_of(data: Columns, weights: str | npt.ArrayLike | None, n: int) -> Fl
             got=f"{d[bad[:5]].tolist()}, {bad.size} such rows",
             hint="find out where they come from; a unit to leave out has weight 0",
         )
-    if not any(total > 0 for total, _ in sums):
+    if not d.max() > 0:
         raise InputError("all initial weights are zero", where=where)
-    return d
 
 
 def factor(data: Columns, name: str) -> tuple[npt.NDArray[np.intp], list[object]]:
@@ -110,8 +129,20 @@ def factor(data: Columns, name: str) -> tuple[npt.NDArray[np.intp], list[object]
     return np.asarray(codes, dtype=np.intp), list(levels)
 
 
-def encode(data: Columns, name: str, levels: Sequence[object]) -> Codes:
+def encode(
+    data: Columns, name: str, levels: Sequence[object], *, trusted: bool = False
+) -> Codes:
     """Return the position of each row's value among `levels`, shape (n,).
+
+    Parameters
+    ----------
+    data, name
+        Where the values are.
+    levels : sequence
+        Categories, in the order of the codes.
+    trusted : bool
+        Take integers for positions where the levels are 0, 1, 2... without reading them: the
+        caller checks their range as it goes.
 
     Raises
     ------
@@ -126,24 +157,21 @@ def encode(data: Columns, name: str, levels: Sequence[object]) -> Codes:
         return _relabel(codes, list(values.cat.categories), levels, name)
     array = np.asarray(values) if not isinstance(values, pd.Series) else values.to_numpy()
     if array.dtype.kind in "iu" and array.size:
-        if _are_codes(array, levels):
+        in_place = _may_be_codes(array, levels)
+        if in_place and trusted:
             return array
         low, high = _range(array)
+        if in_place and low >= 0 and high < len(levels):
+            return array
         if high - low < _TABLE:
             return _from_integers(array, low, high, levels, name)
     codes, uniques = pd.factorize(values)
     return _relabel(np.asarray(codes), list(uniques), levels, name)
 
 
-def _are_codes(array: npt.NDArray[Any], levels: Sequence[object]) -> bool:
-    """Return whether integers are already the positions of the levels 0, 1, 2...
-
-    Read as unsigned a negative number is a huge one, so the largest value settles it.
-    """
-    if list(levels) != list(range(len(levels))) or not array.flags.c_contiguous:
-        return False
-    unsigned = array.view(np.dtype(f"u{array.dtype.itemsize}"))
-    return int(unsigned.max()) < len(levels)
+def _may_be_codes(array: npt.NDArray[Any], levels: Sequence[object]) -> bool:
+    """Return whether integers could be the positions of the levels 0, 1, 2..."""
+    return array.flags.c_contiguous and list(levels) == list(range(len(levels)))
 
 
 def _range(array: npt.NDArray[Any]) -> tuple[int, int]:

@@ -16,7 +16,13 @@ import pandas as pd
 from scipy import sparse
 
 from inegnum.errors import InputError, MarginError
-from inegnum.estimators.calibration.encode import Columns, column, encode, numeric
+from inegnum.estimators.calibration.encode import (
+    Columns,
+    column,
+    encode,
+    numeric,
+    require_usable_weights,
+)
 from inegnum.estimators.calibration.margins import Level, Margin
 from inegnum.numerics.cells import Cells, collapse
 from inegnum.numerics.normal_equations import Matrix, dense
@@ -80,10 +86,13 @@ class System:
     cells: Cells | None
     group: Ints | None
 
-    def expand(self, values: Floats, unit: Floats) -> Floats:
-        """Return ``unit * values`` of the cell, household or unit itself, shape (n,)."""
+    def expand(self, values: Floats, unit: Floats, keyed: Floats | None = None) -> Floats:
+        """Return ``unit * values`` of the cell, household or unit itself, shape (n,).
+
+        `keyed` is the memory `build_system` may have left the cells' keys in (see `Cells.expand`).
+        """
         if self.cells is not None:
-            return self.cells.expand(values, unit)
+            return self.cells.expand(values, unit, keyed)
         return unit * (values if self.group is None else values[self.group])
 
     def totals_of(self, wy: Floats) -> Floats:
@@ -130,6 +139,8 @@ def build_system(
     household: Household | None,
     *,
     by_unit: bool,
+    weights_name: str = "weights",
+    keyed: Floats | None = None,
 ) -> System:
     """Return the calibration problem.
 
@@ -142,20 +153,24 @@ def build_system(
     household : Household, optional
     by_unit : bool
         Bounds differ from unit to unit, so units may not be collapsed.
+    weights_name : str
+        What messages call the weights, which are checked here.
+    keyed : ndarray of shape (n,), optional
+        Memory that may hold the keys of the cells until the weights are written there.
     """
     variables = _levels(margins)
-    codes = {v: encode(data, v, levels) for v, levels in variables.items()}
     names = tuple(m.label(level) for m in margins for level in m.by_level)
     owner = np.repeat(np.arange(len(margins)), [len(m.by_level) for m in margins])
     totals = np.array([t for m in margins for t in m.by_level.values()], dtype=np.float64)
     ridge = _ridge(margins, totals, d)
     collapsible = q is None and household is None and not by_unit
     if collapsible and all(m.value is None for m in margins):
-        order = list(variables)
-        cells = collapse([codes[v] for v in order], [len(variables[v]) for v in order], d)
-        at = dict(zip(order, cells.codes, strict=True))
+        cells = _cells(data, variables, d, weights_name, keyed)
+        at = dict(zip(variables, cells.codes, strict=True))
         x = _side_by_side([_block(m, at, variables, None) for m in margins], cells.d.size)
         return System(x, cells.d, None, totals, ridge, names, owner, cells, None)
+    require_usable_weights(d, weights_name)
+    codes = {v: encode(data, v, levels) for v, levels in variables.items()}
     values = {m.value: numeric(data, m.value) for m in margins if m.value is not None}
     blocks = [
         _block(m, codes, variables, None if m.value is None else values[m.value]) for m in margins
@@ -165,6 +180,29 @@ def build_system(
         return System(x, d, q, totals, ridge, names, owner, None, None)
     matrices = [block.matrix() for block in blocks]
     return _by_household(data, household, matrices, margins, d, q, totals, ridge, names, owner)
+
+
+def _cells(
+    data: Columns,
+    variables: Mapping[str, list[object]],
+    d: Floats,
+    weights_name: str,
+    keyed: Floats | None,
+) -> Cells:
+    """Return the distinct cells; codes and weights are checked in the pass that counts them."""
+    codes = [encode(data, v, levels, trusted=True) for v, levels in variables.items()]
+    sizes = [len(levels) for levels in variables.values()]
+    try:
+        cells = collapse(codes, sizes, d, keyed=keyed)
+    except InputError:
+        # Something is out of range: read all again, to say what and where.
+        require_usable_weights(d, weights_name)
+        for v, levels in variables.items():
+            encode(data, v, levels)
+        raise
+    if cells.d.size == 0:
+        require_usable_weights(d, weights_name)
+    return cells
 
 
 def _levels(margins: Sequence[Margin]) -> dict[str, list[object]]:
