@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from inegnum.errors import CalibrationError
+from inegnum.estimators import direct
 from inegnum.estimators.calibration import (
     Household,
     Linear,
@@ -21,6 +22,7 @@ from inegnum.estimators.calibration import (
     rake,
     read_calmar,
 )
+from inegnum.estimators.design import survey_design
 from shared import shared
 
 pytestmark = pytest.mark.shared
@@ -156,6 +158,30 @@ def test_sampling_belgian_municipalities(column, distance, rtol):
 def test_survey_calibrate(case, distance):
     fit = calibrate(data("survey_apiclus1"), API, weights="pw", distance=distance)
     close(fit.weights, golden(case, "weights")["weight"], 1e-9)  # survey run to 1e-12
+
+
+def test_hyperbolic_sine():
+    # R 4.2.2, survey 4.1.1, printed with 17 digits:
+    #   calibrate(svydesign(id = ~dnum, weights = ~pw, data = apiclus1, fpc = ~fpc),
+    #     ~stype + api99, c(6194, 755, 1018, 3914069), calfun = cal.sinh,
+    #     bounds = c(-1e6, 1e6), epsilon = 1e-12, maxit = 200)
+    #   weights()[c(1, 50, 100, 150, 183)], range(g), svymean(~api00)
+    weights = [
+        51.855886257144533,
+        32.190204851420070,
+        54.312841628796100,
+        31.148394151313450,
+        39.400535400705401,
+    ]
+    sample = data("survey_apiclus1")
+    fit = calibrate(sample, API, weights="pw", distance="sinh")
+    # Both sides meet the totals to rounding (R: exactly 0 off).
+    close(fit.weights[[0, 49, 99, 149, 182]], np.array(weights), 1e-11)
+    assert (fit.g.min(), fit.g.max()) == pytest.approx((0.57200172277391303, 1.85726247429180824))
+    design = survey_design(sample, weights=fit, clusters="dnum", fpc="fpc")
+    mean = direct.mean(design, "api00").table.iloc[0]
+    assert mean["est"] == pytest.approx(665.41, abs=5e-3)
+    assert mean["se"] == pytest.approx(3.42917700498745, rel=1e-10)
 
 
 def test_survey_rake_and_poststratify():

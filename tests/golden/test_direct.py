@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import special
 
 from inegnum.errors import InputError
 from inegnum.estimators import direct
@@ -139,6 +140,10 @@ def test_stratified(strat):
         result = direct.mean(strat, y)
         same(result, means.loc[y, "estimate"], means.loc[y, "se"])
         assert result.table["deff"][0] == pytest.approx(means.loc[y, "deff"], rel=EXACT)
+    # With a t quantile on the design's degrees of freedom instead of the normal one.
+    student = golden("svy_strat_base", "mean_t_ci", "term")
+    half = special.stdtrit(strat.df, 0.975) * result.table["se"][0]
+    assert result.table["est"][0] + half == pytest.approx(student.loc["enroll", "ci_u"], rel=EXACT)
     expected = golden("svy_strat_base", "total", "term").loc["enroll"]
     result = direct.total(strat, "enroll")
     same(result, expected["estimate"], expected["se"])
@@ -165,6 +170,8 @@ def test_population_variance(strat):
 
 def test_clusters_and_domains(clus1):
     design = survey_design(clus1, weights="pw", clusters="dnum", fpc="fpc")
+    overall = golden("svy_clus1_domains", "overall", "term").loc["api00"]
+    same(direct.mean(design, "api00"), overall["estimate"], overall["se"])
     by = golden("svy_clus1_domains", "mean_by_stype")
     for y in ("api99", "api00"):
         result = direct.mean(design, y, by="stype")

@@ -153,3 +153,35 @@ def test_memory_is_output_and_a_constant():
     small, large = beyond_output(200_000), beyond_output(800_000)
     # One byte a row more would be 600,000 bytes.
     assert large - small < 300_000
+
+
+def test_linear_calibration_needs_no_square_of_the_sample():
+    # A peer asks for 74 GiB here.
+    rng = np.random.default_rng(0)
+    n = 100_000
+    frame = pd.DataFrame({"x": rng.gamma(2, 1, n), "s": rng.integers(0, 2, n)})
+    margins = {"x": 2.1 * n, "s": {0: 0.52 * n, 1: 0.48 * n}}
+    tracemalloc.start()
+    fit = calibrate(frame, margins, weights=np.ones(n), distance="linear")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert fit.solution.error.max() < 1e-10
+    assert peak < 60 * 8 * n
+
+
+def test_what_soft_margins_gave_up(sample):
+    margins = [
+        Margin("age", AGE),
+        Margin("sex", SEX, se={"F": 20.0, "M": 20.0}),
+        Margin((), 1.5e6, value="income", cost=0.5),
+    ]
+    fit = calibrate(sample, margins, weights=sample["d"] * 1000 / sample["d"].sum())
+    report = fit.given_up()
+    assert set(report["margin"]) == {"sex", "income"}
+    assert report["miss"].is_monotonic_decreasing
+    women = report[report["level"] == "F"].iloc[0]
+    reached = fit.weights[sample["sex"] == "F"].sum()
+    assert women["after"] == pytest.approx(reached)
+    assert women["in_se"] == pytest.approx(abs(reached - 550) / 20)
+    assert np.isnan(report[report["margin"] == "income"]["in_se"].iloc[0])
+    assert rake(sample, {"sex": SEX}, weights="d").given_up().empty

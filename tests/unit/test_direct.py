@@ -9,7 +9,8 @@ from scipy import stats
 
 from inegnum.errors import CalibrationError, InputError
 from inegnum.estimators import direct
-from inegnum.estimators.calibration import Logit, calibrate, rake
+from inegnum.estimators.area import AreaData, fay_herriot
+from inegnum.estimators.calibration import Logit, calibrate, generalised_calibration, rake, trim
 from inegnum.estimators.design import survey_design
 from inegnum.estimators.quantile import quantile
 from inegnum.estimators.replication import replicate, replicates_from
@@ -121,6 +122,32 @@ def test_bounded_calibration_in_every_replicate(sample):
     np.testing.assert_allclose(by_sex, [[14_000.0], [13_000.0]] * np.ones(by_sex.shape), rtol=1e-9)
 
 
+@pytest.mark.parametrize("distance", ["linear", "raking"])
+def test_generalised_calibration_in_every_replicate(sample, distance):
+    rng = np.random.default_rng(6)
+    frame = sample.assign(x=rng.gamma(4, 1, len(sample)), one=1.0)
+    # Response depends on z, seen for respondents only and related to x.
+    frame["z"] = frame["x"] + rng.normal(0, 0.5, len(sample))
+    total = float(frame["w"].sum())
+    margins = {"one": 1.1 * total, "x": 1.2 * float(frame["w"] @ frame["x"])}
+    fit = generalised_calibration(frame, margins, {"x": "z"}, weights="w", distance=distance)
+    design = survey_design(frame, weights=fit, clusters="cluster")
+    draws = replicate(design, "jk1")
+    reached = draws.replicates.T @ frame[["one", "x"]].to_numpy()
+    np.testing.assert_allclose(reached, [list(margins.values())] * len(reached), rtol=1e-9)
+    # Each replicate is what generalised calibration of its own weights gives.
+    plain = replicate(survey_design(frame, weights="w", clusters="cluster"), "jk1").replicates
+    for r in (0, 7):
+        kept = frame[plain[:, r] > 0]
+        alone = generalised_calibration(
+            kept, margins, {"x": "z"}, weights=plain[plain[:, r] > 0, r], distance=distance
+        )
+        np.testing.assert_allclose(draws.replicates[plain[:, r] > 0, r], alone.weights, rtol=1e-8)
+    # The variance agrees with the linearised one, both being those of calibration residuals.
+    linear, jackknife = (direct.total(d, "y").table["se"][0] for d in (design, draws))
+    assert jackknife == pytest.approx(linear, rel=0.1)
+
+
 def test_a_replicate_that_loses_a_category_is_named(sample):
     rare = sample.iloc[:60].assign(age=["rare"] + ["a"] * 59)
     fit = rake(rare, {"age": {"rare": 30.0, "a": 1000.0}}, weights="w")
@@ -196,3 +223,42 @@ def test_design_refusals(sample):
         replicates_from(sample, "w", np.ones(5), scale=1.0)
     fractions = survey_design(sample.assign(f=0.1), fpc="f")
     np.testing.assert_allclose(fractions.weights, 10.0)
+
+
+def test_trimmed_weights_have_replicates(sample, fit):
+    limit = float(np.quantile(fit.weights, 0.98))
+    trimmed = trim(fit, upper=limit)
+    draws = replicate(survey_design(sample, weights=trimmed, clusters="cluster"), "jk1")
+    by_sex = pd.DataFrame(draws.replicates).groupby(sample["sex"]).sum().to_numpy()
+    total = float(sample["w"].sum())
+    np.testing.assert_allclose(by_sex.T, [[0.52 * total, 0.48 * total]] * by_sex.shape[1])
+
+
+def test_contrast_of_rows_that_are_not_there(sample, fit):
+    ages = direct.mean(survey_design(sample, weights=fit), "y", by="age")
+    with pytest.raises(InputError, match=r"rows the table does not have\n  got: \[9\]"):
+        ages.contrast({9: 1.0})
+    with pytest.raises(InputError, match="one finite weight a row"):
+        ages.contrast([1.0, -1.0])
+
+
+def test_area_model_takes_variances_that_know_of_calibration(sample, fit):
+    areas = sample.assign(area=sample["domain"] % 20)
+    design = survey_design(areas, weights=fit)
+    estimates = direct.mean(design, "y", by="area").table
+    ignorant = direct.mean(survey_design(areas, weights=fit.weights), "y", by="area").table
+    data = AreaData(
+        y=estimates["est"].to_numpy(), X=np.ones((20, 1)), D=estimates["se"].to_numpy() ** 2
+    )
+    # The variances handed over are those of calibration residuals, area by area.
+    for row in (0, 11):
+        z = (areas["area"] == estimates["area"][row]).to_numpy(dtype=float)
+        share = z / (design.weights @ z)
+        e = fit.residuals(share * (areas["y"].to_numpy() - estimates["est"][row]))
+        u = design.weights * e
+        n = u.size
+        assert data.D[row] == pytest.approx(n / (n - 1) * np.sum((u - u.mean()) ** 2), rel=1e-9)
+    assert not np.allclose(estimates["se"], ignorant["se"], rtol=1e-6)
+    assert (
+        fay_herriot(data).table["est"].between(estimates["est"].min(), estimates["est"].max()).all()
+    )

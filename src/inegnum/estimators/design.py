@@ -24,6 +24,7 @@ from inegnum.estimators.calibration.encode import (
     column,
     factor,
     numeric,
+    require_same_rows,
     weights_of,
 )
 from inegnum.estimators.calibration.result import Calibration
@@ -165,6 +166,7 @@ def survey_design(
 
 def column_values(data: Columns, y: str | npt.ArrayLike, weights: Floats) -> Floats:
     """Return a variable, by name or as it is; rows of weight 0 may be missing and count as 0."""
+    require_same_rows(data, y, "variable")
     raw = column(data, y) if isinstance(y, str) else y
     try:
         values = np.asarray(raw, dtype=np.float64)
@@ -177,7 +179,7 @@ def column_values(data: Columns, y: str | npt.ArrayLike, weights: Floats) -> Flo
     missing = ~np.isfinite(values)
     if np.any(missing & (weights != 0)):
         raise InputError(
-            "a variable has missing values",
+            "a variable has missing or infinite values",
             where=y if isinstance(y, str) else "",
             got=f"{int((missing & (weights != 0)).sum())} of {values.size} rows",
             hint="restrict the design to the rows that answered with .where(), or impute",

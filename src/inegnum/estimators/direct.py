@@ -70,12 +70,22 @@ class Direct:
         --------
         The difference between the second and the first domain is ``contrast({0: -1, 1: 1})``.
         """
-        a = np.zeros(len(self.table))
+        size = len(self.table)
         if isinstance(weights, Mapping):
-            for row, weight in weights.items():
-                a[row] = weight
+            unknown = [row for row in weights if row not in range(size)]
+            if unknown:
+                raise InputError(
+                    "a contrast names rows the table does not have",
+                    got=unknown,
+                    expected=f"0 to {size - 1}",
+                )
+            a = np.array([weights.get(row, 0.0) for row in range(size)])
         else:
             a = np.asarray(weights, dtype=np.float64)
+        if a.shape != (size,) or not np.isfinite(a).all():
+            raise InputError(
+                "a contrast needs one finite weight a row", got=f"shape {a.shape}", expected=size
+            )
         if self.covariance is None:
             raise InputError(
                 "covariances are kept for at most 60 domains",

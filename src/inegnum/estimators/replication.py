@@ -178,8 +178,6 @@ def recalibrate(sample: Replicates, calibration: Calibration) -> Replicates:
     CalibrationError
         A replicate cannot meet the margins.
     """
-    if calibration.instruments is not None:
-        raise InputError("replicates of generalised calibration are not implemented")
     system = calibration.system
     D = system.replicated(sample.replicates)
     ratios = solve_batch(
@@ -189,6 +187,7 @@ def recalibrate(sample: Replicates, calibration: Calibration) -> Replicates:
         distance=calibration.distance,
         start=calibration.solution.lam,
         q=system.q,
+        z=calibration.instruments,
         ridge=system.ridge,
     )
     place = system.rows_of(sample.weights.size)

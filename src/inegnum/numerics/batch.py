@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from inegnum.errors import CalibrationError
-from inegnum.numerics.distances import Distance, Linear
+from inegnum.numerics.distances import Distance, Linear, by_row
 from inegnum.numerics.normal_equations import (
     Matrix,
     column_pairs,
@@ -43,6 +43,7 @@ def solve_batch(
     distance: Distance,
     start: Floats,
     q: Floats | None = None,
+    z: Matrix | None = None,
     ridge: Floats | None = None,
     tolerance: float = 1e-10,
 ) -> Floats:
@@ -58,6 +59,8 @@ def solve_batch(
     start : ndarray of shape (p,)
         Dual point of the full sample.
     q : ndarray of shape (m,), optional
+    z : Matrix of shape (m, p), optional
+        Instruments (generalised calibration).
     ridge : ndarray of shape (p,), optional
     tolerance : float
 
@@ -71,6 +74,7 @@ def solve_batch(
         Some replicate cannot meet the margins, for instance because it left a category empty.
     """
     soft = np.zeros(totals.size) if ridge is None else ridge
+    distance = by_row(distance)
     full = D.mean(axis=1)
     exact = np.flatnonzero((soft == 0) & (np.asarray(np.abs(x).T @ full) > 0))
     names = [str(j) for j in range(totals.size)]
@@ -78,7 +82,8 @@ def solve_batch(
     kept, _ = independent_columns(x, gram, full, totals, exact, names)
     kept = np.sort(np.concatenate([kept, np.flatnonzero(soft > 0)]))
     X = sparse.csr_array(x)[:, kept]
-    block = _Block(X, totals[kept], distance, q, soft[kept], tolerance)
+    Z = None if z is None else sparse.csr_array(z)[:, kept]
+    block = _Block(X, Z, totals[kept], distance, q, soft[kept], tolerance)
     common = block.inverse_at(full, start[kept])
     out = np.empty(D.shape)
     for at in range(0, D.shape[1], _BLOCK):
@@ -93,16 +98,22 @@ class _Block:
     def __init__(
         self,
         x: sparse.csr_array,
+        z: sparse.csr_array | None,
         totals: Floats,
         distance: Distance,
         q: Floats | None,
         ridge: Floats,
         tolerance: float,
     ) -> None:
-        self.x, self.xt = x, sparse.csr_array(x.T)
+        self.z, self.xt = x if z is None else z, sparse.csr_array(x.T)
         p = totals.size
         self.upper = np.triu_indices(p)
-        self.pairs = sparse.csr_array(column_pairs(x)[self.upper[0] * p + self.upper[1]])
+        self.pairs = (
+            sparse.csr_array(column_pairs(x)[self.upper[0] * p + self.upper[1]])
+            if z is None
+            else None
+        )
+        self.products = None if z is None else cross_products(x, z)
         self.totals, self.distance = totals[:, None], distance
         self.q = None if q is None else q[:, None]
         self.ridge, self.tolerance = ridge[:, None], tolerance
@@ -113,7 +124,8 @@ class _Block:
         """Return the inverse slope of one weight vector, shape (p, p)."""
         D = d[:, None]
         u, g, _ = self._at(D, lam[:, None])
-        return np.asarray(self._inverse(D, u, g)[0])
+        S, size = self._slope(D, u, g)
+        return np.asarray(np.linalg.pinv(S[0], rcond=1e-12) / np.outer(size[:, 0], size[:, 0]))
 
     def solve(self, D: Floats, start: Floats, common: Floats, offset: int) -> Floats:
         """Return ratios of a block.
@@ -123,22 +135,25 @@ class _Block:
         """
         lam = np.repeat(start[:, None], D.shape[1], axis=1)
         u, g, residual = self._at(D, lam)
-        before, inverse = np.inf, common
+        before = np.inf
         for step in range(_MAX_STEPS):
             miss = self._miss(residual)
             worst = float(miss.max())
             # Weights are asked for two digits more than margins, as far as rounding lets them.
             if worst <= self.tolerance and (worst <= 0.01 * self.tolerance or worst >= before):
                 return g
-            if step == 1 or (step > 1 and worst > _GAIN * before):
-                inverse = self._inverse(D, u, g)
+            if step == 0:
+                move = common @ residual
+            else:
+                if step == 1 or worst > _GAIN * before:
+                    slope = self._slope(D, u, g)
+                move = _moves(*slope, residual)
             before = worst
-            move = np.matmul(inverse, residual.T[:, :, None])[:, :, 0].T
             lam, u, g, residual = self._search(D, lam, move, miss)
         raise self._stopped(residual, offset)
 
     def _at(self, D: Floats, lam: Floats) -> tuple[Floats, Floats, Floats]:
-        u = self.x @ lam
+        u = self.z @ lam
         if self.q is not None:
             u *= self.q
         g = self.distance.ratio(u)
@@ -147,24 +162,25 @@ class _Block:
             residual -= self.ridge * lam
         return u, g, residual
 
-    def _inverse(self, D: Floats, u: Floats, g: Floats) -> Floats:
-        """Return the inverse slope of every replicate, shape (R, p, p)."""
+    def _slope(self, D: Floats, u: Floats, g: Floats) -> tuple[Floats, Floats]:
+        """Return slopes on unit diagonal, shape (R, p, p), and their scale, shape (p, R)."""
         v = D * self.distance.slope(u, g)
         if self.q is not None:
             v *= self.q
         p, R = self.totals.shape[0], D.shape[1]
         S = np.empty((R, p, p))
-        half = (self.pairs @ v).T
-        S[:, self.upper[0], self.upper[1]] = half
-        S[:, self.upper[1], self.upper[0]] = half
+        if self.products is not None:
+            for r in range(R):
+                S[r] = self.products(v[:, r])
+        else:
+            assert self.pairs is not None
+            half = np.asarray(self.pairs @ v).T
+            S[:, self.upper[0], self.upper[1]] = half
+            S[:, self.upper[1], self.upper[0]] = half
         S[:, np.arange(p), np.arange(p)] += self.ridge.T
-        size = np.sqrt(np.maximum(np.diagonal(S, axis1=1, axis2=2), 1e-200))
-        scale = size[:, :, None] * size[:, None, :]
-        S /= scale
-        try:
-            return np.asarray(np.linalg.inv(S) / scale)
-        except np.linalg.LinAlgError:
-            return np.asarray(np.linalg.pinv(S, rcond=1e-10, hermitian=True) / scale)
+        size = np.sqrt(np.maximum(np.abs(np.diagonal(S, axis1=1, axis2=2)), 1e-200))
+        S /= size[:, :, None] * size[:, None, :]
+        return S, size.T
 
     def _miss(self, residual: Floats) -> Floats:
         return np.asarray(np.max(np.abs(residual) / self.size, axis=0))
@@ -181,7 +197,9 @@ class _Block:
             grown = ~(self._miss(after) <= np.maximum(miss, self.tolerance))
             if isinstance(self.distance, Linear) or not grown.any():
                 break
-            bad = grown & ~(np.sum(after * move, axis=0) >= 0)
+            # Without instruments the dual is concave: a step that still climbs has gained.
+            climbing = np.sum(after * move, axis=0) >= 0
+            bad = grown if self.products is not None else grown & ~climbing
             if not bad.any():
                 break
             length[bad] /= 4
@@ -197,3 +215,13 @@ class _Block:
             expected="every margin met in every replicate",
             hint="merge small categories: a replicate may have left one without units",
         )
+
+
+def _moves(S: Floats, size: Floats, residual: Floats) -> Floats:
+    """Return the Newton move of every replicate, shape (p, R)."""
+    scaled = (residual / size).T[:, :, None]
+    try:
+        move = np.linalg.solve(S, scaled)
+    except np.linalg.LinAlgError:
+        move = np.matmul(np.linalg.pinv(S, rcond=1e-10), scaled)
+    return np.asarray(move[:, :, 0].T / size)

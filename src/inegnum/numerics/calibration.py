@@ -131,7 +131,7 @@ class _Dual:
             v = self.d * steep
             H = self.gram(v if self.q is None else self.q * v)
         H[np.diag_indices_from(H)] += self.ridge
-        return H
+        return np.asarray(H)
 
     def gram(self, v: Floats) -> Floats:
         """Return cross-products of the kept columns."""
@@ -207,7 +207,7 @@ def solve(
     unmet = np.abs(totals - achieved - soft * lam) / size
     # A column left out because it repeats others also carries their rounding, hence the factor.
     if not np.all(unmet <= 10 * tolerance) or not np.all(unmet[kept] <= tolerance):
-        raise explain_failure(x, d, totals, distance, names, achieved, unmet, soft == 0)
+        raise explain_failure(x, d, totals, distance, names, achieved, unmet, soft == 0, tolerance)
     notes = seen.notes + repeated + _edge(g[~seen.frozen], distance)
     return Solution(g, lam, achieved, miss, steps, notes)
 

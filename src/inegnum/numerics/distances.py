@@ -33,6 +33,7 @@ __all__ = [
     "Sinh",
     "Truncated",
     "bounds_of",
+    "by_row",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -254,3 +255,13 @@ def bounds_of(distance: Distance) -> tuple[Bound, Bound]:
             return 0.0, np.inf
         case Logit(lower, upper) | Truncated(lower, upper):
             return lower, upper
+
+
+def by_row(distance: Distance) -> Distance:
+    """Return the distance for ratios of shape (m, R), its bounds by unit laid along the rows."""
+    match distance:
+        case Logit(lower, upper) | Truncated(lower, upper) if np.ndim(lower) or np.ndim(upper):
+            low, up = (np.reshape(b, (-1, 1)) if np.ndim(b) else b for b in (lower, upper))
+            return type(distance)(low, up)
+        case _:
+            return distance

@@ -198,6 +198,7 @@ def explain_failure(
     achieved: Floats,
     error: Floats,
     exact: npt.NDArray[np.bool_],
+    tolerance: float,
 ) -> CalibrationError:
     """Return the error of a calibration that stopped short, with its cause when it can be known."""
     order = np.argsort(-error)
@@ -208,7 +209,7 @@ def explain_failure(
     )
     cause, hint = _cause(x, d, totals, distance, names, exact)
     return CalibrationError(
-        f"calibration did not meet {int(np.sum(error > 1e-9))} of {totals.size} margins"
+        f"calibration did not meet {int(np.sum(error > tolerance))} of {totals.size} margins"
         f" ({distance.name} distance): {cause}",
         where=", ".join(names[j] for j in worst),
         got=table,

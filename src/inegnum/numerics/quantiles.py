@@ -61,7 +61,7 @@ def weighted_quantile(
     values, weights = values[live], weights[live]
     if values.size == 0:
         raise InputError("a quantile needs at least one value of positive weight")
-    if np.any((p < 0) | (p > 1)):
+    if not np.all((p >= 0) & (p <= 1)):
         raise InputError("a quantile's probability lies outside 0 to 1", got=p.tolist())
     order = np.argsort(values, kind="stable")
     values, mass = values[order], weights[order]

@@ -28,6 +28,7 @@ from inegnum.estimators.calibration.encode import (
     factor,
     given_weights,
     numeric,
+    require_same_rows,
 )
 from inegnum.estimators.calibration.margins import Margin, Margins, as_margins
 from inegnum.estimators.calibration.result import Calibration
@@ -118,6 +119,7 @@ def calibrate(
     asked = as_margins(margins)
     d = _initial(data, weights, asked, n)
     variant = _variant(distance, n)
+    _require_tolerance(tolerance)
     factors = _factors(data, q, n)
     home = Household(household) if isinstance(household, str) else household
     by_unit = _by_unit(variant)
@@ -191,10 +193,9 @@ def generalised_calibration(
     n = as_columns(data)
     asked = as_margins(margins)
     d = _initial(data, weights, asked, n)
+    _require_tolerance(tolerance)
     factors = np.ones(n)
-    system = build_system(
-        data, asked, d, factors, None, by_unit=True, weights_name=_named(weights)
-    )
+    system = build_system(data, asked, d, factors, None, by_unit=True, weights_name=_named(weights))
     steering = build_system(
         data, _instrumented(data, asked, instruments), d, factors, None, by_unit=True
     )
@@ -250,6 +251,12 @@ def _variant(distance: str | Distance, n: int) -> Distance:
             hint = nearest(distance, [*_BY_NAME, "Logit(lower, upper)", "Truncated(lower, upper)"])
             raise InputError("unknown distance", got=distance, hint=hint)
         return _BY_NAME[distance]
+    if not isinstance(distance, Distance):
+        raise InputError(
+            "not a distance",
+            got=repr(distance),
+            expected="a name, or one of the distances, for instance Raking() or Logit(0.5, 2)",
+        )
     if isinstance(distance, Logit | Truncated):
         for bound in (distance.lower, distance.upper):
             if np.ndim(bound) and np.shape(bound) != (n,):
@@ -283,6 +290,16 @@ def _initial(data: Columns, weights: Weights, margins: tuple[Margin, ...], n: in
     return np.broadcast_to(np.float64(counts[0] / n), (n,))
 
 
+def _require_tolerance(tolerance: float) -> None:
+    if not 0 < tolerance <= 1e-2:
+        raise InputError(
+            "a tolerance is a small positive share of each total",
+            where="tolerance",
+            got=tolerance,
+            expected="above 0, at most 0.01",
+        )
+
+
 def _named(weights: Weights) -> str:
     return weights if isinstance(weights, str) else "weights"
 
@@ -290,6 +307,7 @@ def _named(weights: Weights) -> str:
 def _factors(data: Columns, q: Weights, n: int) -> Floats | None:
     if q is None:
         return None
+    require_same_rows(data, q, "q")
     factors = numeric(data, q) if isinstance(q, str) else np.asarray(q, dtype=np.float64)
     if factors.shape != (n,) or not np.isfinite(factors).all() or factors.min() <= 0:
         raise InputError(

@@ -23,6 +23,7 @@ __all__ = [
     "factor",
     "given_weights",
     "numeric",
+    "require_same_rows",
     "require_usable_weights",
     "weights_of",
 ]
@@ -98,6 +99,7 @@ def given_weights(data: Columns, weights: str | npt.ArrayLike | None, n: int) ->
     if weights is None:
         return None
     where = weights if isinstance(weights, str) else "weights"
+    require_same_rows(data, weights, where)
     raw = column(data, weights) if isinstance(weights, str) else weights
     try:
         d = np.asarray(raw, dtype=np.float64)
@@ -106,6 +108,18 @@ def given_weights(data: Columns, weights: str | npt.ArrayLike | None, n: int) ->
     if d.shape != (n,):
         raise InputError("weights and data differ in length", where=where, got=d.shape, expected=n)
     return d
+
+
+def require_same_rows(data: Columns, given: object, where: str) -> None:
+    """Refuse a Series whose index is not the data's: by position or by label would differ."""
+    if not (isinstance(given, pd.Series) and isinstance(data, pd.DataFrame)):
+        return
+    if len(given) == len(data) and not given.index.equals(data.index):
+        raise InputError(
+            "a Series and the data have different indexes",
+            where=where,
+            hint="reindex it on the data's, or give .to_numpy() if its order is that of the rows",
+        )
 
 
 def require_usable_weights(d: Floats, where: str) -> None:
@@ -129,9 +143,7 @@ def factor(data: Columns, name: str) -> tuple[npt.NDArray[np.intp], list[object]
     return np.asarray(codes, dtype=np.intp), list(levels)
 
 
-def encode(
-    data: Columns, name: str, levels: Sequence[object], *, trusted: bool = False
-) -> Codes:
+def encode(data: Columns, name: str, levels: Sequence[object], *, trusted: bool = False) -> Codes:
     """Return the position of each row's value among `levels`, shape (n,).
 
     Parameters
@@ -215,10 +227,10 @@ def _refuse_missing(codes: Codes, name: str) -> None:
     if codes.size and codes.min() < 0:
         rows = np.flatnonzero(codes < 0)
         raise InputError(
-            "a margin variable has missing values",
+            "a categorical variable has missing values",
             where=f"{name}, rows {rows[:5].tolist()}",
             got=f"{rows.size} of {codes.size} rows",
-            hint="impute them, or give them a category with a total of its own",
+            hint="impute them, or give them a category of their own (in the margin too)",
         )
 
 

@@ -19,6 +19,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from inegnum.errors import CalibrationError, MarginError, nearest
@@ -95,6 +97,15 @@ class Margin:
     def soft(self) -> bool:
         """Whether the margin may be missed."""
         return self.se is not None or math.isfinite(self.cost)
+
+    @property
+    def errors(self) -> npt.NDArray[np.float64]:
+        """Standard error of each total, in the order of the levels; 0 where none is given."""
+        if self.se is None:
+            return np.zeros(len(self.by_level))
+        if isinstance(self.se, Mapping):
+            return np.array([self.se[level] for level in self.by_level], dtype=np.float64)
+        return np.full(len(self.by_level), float(self.se))
 
     def sum(self) -> float:
         """Return the grand total."""

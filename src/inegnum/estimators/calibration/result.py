@@ -116,6 +116,20 @@ class Calibration:
             }
         )
 
+    def given_up(self) -> pd.DataFrame:
+        """Return what soft margins gave up, one row a total of theirs, worst first.
+
+        Columns ``margin, level, total, after, miss, se, in_se``: `miss` is relative, `in_se` the
+        difference in standard errors of the total (missing where softness comes from a cost).
+        """
+        soft = [m.soft for m in self.margins]
+        t = self.table().loc[np.asarray(soft, dtype=bool)[self.system.margin]]
+        se = np.concatenate([np.zeros(0), *(m.errors for m in self.margins if m.soft)])
+        known = np.where(se > 0, se, np.nan)
+        t = t.assign(se=known, in_se=np.abs(t["after"] - t["total"]) / known)
+        columns = ["margin", "level", "total", "after", "miss", "se", "in_se"]
+        return t[columns].sort_values("miss", ascending=False, ignore_index=True)
+
     def _scale(self, before: Floats) -> float:
         """Return what brings the initial weights to the size of the population, if counted."""
         for i, margin in enumerate(self.margins):

@@ -159,6 +159,7 @@ def build_system(
         Memory that may hold the keys of the cells until the weights are written there.
     """
     variables = _levels(margins)
+    _require_household(margins, household)
     names = tuple(m.label(level) for m in margins for level in m.by_level)
     owner = np.repeat(np.arange(len(margins)), [len(m.by_level) for m in margins])
     totals = np.array([t for m in margins for t in m.by_level.values()], dtype=np.float64)
@@ -182,6 +183,16 @@ def build_system(
     return _by_household(data, household, matrices, margins, d, q, totals, ridge, names, owner)
 
 
+def _require_household(margins: Sequence[Margin], household: Household | None) -> None:
+    per_household = [m.name for m in margins if m.per == "household"]
+    if per_household and household is None:
+        raise InputError(
+            "a margin counts households, but which rows make one is not said",
+            where=", ".join(per_household),
+            hint="give household=, or count units",
+        )
+
+
 def _cells(
     data: Columns,
     variables: Mapping[str, list[object]],
@@ -194,15 +205,17 @@ def _cells(
     sizes = [len(levels) for levels in variables.values()]
     try:
         cells = collapse(codes, sizes, d, keyed=keyed)
-    except InputError:
-        # Something is out of range: read all again, to say what and where.
-        require_usable_weights(d, weights_name)
-        for v, levels in variables.items():
-            encode(data, v, levels)
-        raise
-    if cells.d.size == 0:
-        require_usable_weights(d, weights_name)
-    return cells
+    except InputError as error:
+        stopped: InputError | None = error
+    else:
+        stopped = None
+    if stopped is None and cells.d.size:
+        return cells
+    # Something is out of range: read all again, to say what and where.
+    require_usable_weights(d, weights_name)
+    for v, levels in variables.items():
+        encode(data, v, levels)
+    raise stopped or InputError("no unit can be calibrated")
 
 
 def _levels(margins: Sequence[Margin]) -> dict[str, list[object]]:
@@ -329,9 +342,7 @@ def _ridge(margins: Sequence[Margin], totals: Floats, d: Floats) -> Floats:
         size = np.array(list(margin.by_level.values()))
         soft = np.zeros(size.size)
         if margin.se is not None:
-            by_level = isinstance(margin.se, dict)
-            se = list(margin.se.values()) if by_level else [margin.se] * size.size  # type: ignore[union-attr]
-            soft += np.asarray(se, dtype=np.float64) ** 2 / mean
+            soft += margin.errors**2 / mean
         if np.isfinite(margin.cost):
             soft += np.maximum(np.abs(size), 1.0) ** 2 / (margin.cost * mass)
         out.append(soft)
