@@ -8,7 +8,8 @@ from inegnum.estimators.calibration.calibrate import (
     tightest_bounds,
 )
 from inegnum.estimators.calibration.diagnostics import Diagnostics
-from inegnum.estimators.calibration.margins import Margin, as_margins, proportions, read_calmar
+from inegnum.estimators.calibration.margin_tables import proportions, read_calmar
+from inegnum.estimators.calibration.margins import Margin, as_margins
 from inegnum.estimators.calibration.result import Calibration
 from inegnum.estimators.calibration.system import Household
 from inegnum.estimators.calibration.trim import trim, trim_weights

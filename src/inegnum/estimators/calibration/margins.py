@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -25,7 +25,7 @@ import pandas as pd
 
 from inegnum.errors import CalibrationError, MarginError, nearest
 
-__all__ = ["Margin", "Margins", "as_margins", "proportions", "read_calmar"]
+__all__ = ["Level", "Margin", "Margins", "as_margins", "number"]
 
 Level = tuple[object, ...]
 Per = Literal["unit", "household"]
@@ -174,7 +174,7 @@ def _by_level(totals: object, by: tuple[str, ...], name: str) -> dict[Level, flo
             raise MarginError(
                 "a categorical margin needs a total by level", where=name, got=repr(totals)
             )
-        return {(): _number(totals, name)}
+        return {(): number(totals, name)}
     if not by:
         raise MarginError("a plain total is one number", where=name, got=repr(totals)[:80])
     out: dict[Level, float] = {}
@@ -194,11 +194,12 @@ def _by_level(totals: object, by: tuple[str, ...], name: str) -> dict[Level, flo
                 got=repr(level),
                 hint="give missing values a category of their own in the data and in the margin",
             )
-        out[key] = _number(total, name)
+        out[key] = number(total, name)
     return out
 
 
-def _number(total: object, name: str) -> float:
+def number(total: object, name: str) -> float:
+    """Return a total as a number, or say which margin holds something else."""
     try:
         return float(total)  # type: ignore[arg-type]
     except (TypeError, ValueError):
@@ -249,7 +250,7 @@ def _from_item(key: object, value: object) -> Margin:
         return Margin(by, value)
     if len(by) > 1:
         raise MarginError("a crossed margin needs a total by levels", where="*".join(by))
-    return Margin((), _number(value, by[0]), value=by[0])
+    return Margin((), number(value, by[0]), value=by[0])
 
 
 def _from_series(series: pd.Series) -> Margin:
@@ -297,14 +298,14 @@ def _from_rows(name: str, value: str, rows: pd.DataFrame) -> Margin:
 
     per: Per = "household" if only("per") == "household" else "unit"
     cost = only("cost")
-    price = math.inf if cost is None else _number(cost, name)
+    price = math.inf if cost is None else number(cost, name)
     by = tuple(name.split("*"))
     if rows["level"].isna().all() and len(rows) == 1 and not value:
         return Margin((), float(rows["total"].iloc[0]), name, _se(rows, [()]), price, per)
     levels = [_split(level, len(by), name) for level in rows["level"]]
     if len(set(levels)) < len(levels):
         raise MarginError("a level stands twice in a margin", where=name)
-    totals = dict(zip(levels, (_number(t, name) for t in rows["total"]), strict=True))
+    totals = dict(zip(levels, (number(t, name) for t in rows["total"]), strict=True))
     return Margin(by, totals, value or None, _se(rows, levels), price, per)
 
 
@@ -342,70 +343,3 @@ def _require_same_size(margins: Sequence[Margin]) -> None:
                     expected="one population size",
                     hint="scale one margin to the other, or let one give way with se= or cost=",
                 )
-
-
-def proportions(margins: Margins, size: float) -> tuple[Margin, ...]:
-    """Return margins of counts from margins of proportions and a population size.
-
-    Totals of numeric variables stay as they are, as in Calmar.
-
-    Examples
-    --------
-    >>> proportions({"sex": {"F": 0.6, "M": 0.4}}, 50)[0].by_level
-    {('F',): 30.0, ('M',): 20.0}
-    """
-    if not (math.isfinite(size) and size > 0):
-        raise MarginError("a population size must be positive", where="size", got=size)
-    out = []
-    for margin in as_margins(margins):
-        if margin.value is not None:
-            out.append(margin)
-            continue
-        total = margin.sum()
-        # Shares printed with four digits add up to one within a few units of the last.
-        if abs(total - 1) > 1e-3:
-            raise MarginError(
-                "proportions do not add up to 1",
-                where=margin.name,
-                got=f"{total:.6g}",
-                hint="divide percentages by 100; counts need no size",
-            )
-        counts = {lv: size * share / total for lv, share in margin.by_level.items()}
-        out.append(replace(margin, totals=counts))
-    return tuple(out)
-
-
-def read_calmar(table: pd.DataFrame, levels: Mapping[str, Sequence[object]]) -> tuple[Margin, ...]:
-    """Return margins from a Calmar (or icarus) table.
-
-    Parameters
-    ----------
-    table : DataFrame
-        One row a variable: its name, its number of categories (0 for a numeric variable), then
-        one total a category, in order.
-    levels : mapping
-        Categories of each categorical variable, in the order of the columns.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame([["sex", 2, 140, 90], ["salary", 0, 470_000, 0]])
-    >>> [m.name for m in read_calmar(table, {"sex": [1, 2]})]
-    ['sex', 'salary']
-    """
-    out = []
-    for row in table.itertuples(index=False):
-        name, count, *totals = row
-        name, count = str(name), int(count)
-        if count == 0:
-            out.append(Margin((), float(totals[0]), value=name))
-            continue
-        known = levels.get(name)
-        if known is None or len(known) != count:
-            raise MarginError(
-                "a Calmar margin needs its categories in order",
-                where=name,
-                got="none" if known is None else f"{len(known)} categories",
-                expected=f"{count} categories",
-            )
-        out.append(Margin(name, dict(zip(known, totals[:count], strict=True))))
-    return as_margins(out)
