@@ -1,8 +1,9 @@
 """Seine-Maritime 2013: every commune's ages, sexes and occupations are known (INSEE, base-ic).
 
-What the frame claims without seeing them is compared with them. Nothing of this file enters the
-package; the census year differs from that of the links, so their level (not their pattern) is
-moved by the mean over large communes.
+What the frame claims without seeing them is compared with them. Of this file the package holds how
+far IRIS depart from their commune in occupations (`iris_occupation_spread`), nothing else; the
+census year differs from that of the links, so their level (not their pattern) is moved by the mean
+over large communes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import pytest
 
 from inegnum.data import catalogue
 from inegnum.data.codebook import profiles
-from inegnum.data.frame_atoms import LOCAL_AGES, LOCAL_SHAPE, age_groups, to_local
+from inegnum.data.frame_atoms import LOCAL_AGES, LOCAL_SHAPE, OCCUPATIONS, age_groups, to_local
 from inegnum.data.frame_communes import _predicted_z
 from inegnum.data.frame_import import imported_margins
 from inegnum.data.frame_predict import (
@@ -29,6 +30,7 @@ from inegnum.data.frame_predict import (
 )
 from inegnum.data.frame_strata import department_effect, department_tables, keyed
 from inegnum.data.frame_tiers import refine_frame
+from inegnum.data.frame_within import occupation_multipliers
 from inegnum.data.importers import read_file
 from inegnum.data.margins import CommuneMargins
 from inegnum.numerics.ipf import Margin, axis_margin, ipf
@@ -201,3 +203,40 @@ def test_rouen_by_iris_finds_the_sex_of_occupations_it_was_not_told() -> None:
         size = counts[f"C13_POP15P_{code}"].to_numpy()
         # Weighted by size: an IRIS holds about 200 persons of a class, of a sample of 2 in 5.
         assert np.average(np.abs(mine - known), weights=size) < limit, name
+
+
+def test_draws_of_iris_cover_the_occupations_nobody_tells() -> None:
+    """F4: the spread is learned on the other communes of the department, Rouen is hidden."""
+    from scripts.build_reference.iris_spread import FILE, spread
+
+    table = spread(shared("data"), leave_out="76540")
+    matrix = table.pivot_table(index="occupation", columns="with", values="covariance")
+    matrix = matrix.loc[list(OCCUPATIONS), list(OCCUPATIONS)].to_numpy()
+    values, vectors = np.linalg.eigh(matrix)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    raw = pd.read_csv(shared("data", *FILE.split("/")), dtype=str)
+    raw = raw[raw["COM"] == "76540"]
+    eight = raw[[f"C13_POP15P_CS{i}" for i in range(1, 9)]].apply(pd.to_numeric).to_numpy(float)
+    counts = np.column_stack([eight[:, 0] + eight[:, 1], eight[:, 2:]])
+    counts = counts[counts.sum(axis=1) >= 500]
+    persons = counts.sum(axis=1)
+    shares = counts.sum(axis=0) / persons.sum()
+    drawn = occupation_multipliers(
+        np.tile(shares, (DRAWS, 1)), persons, np.random.default_rng(3), spread=root
+    )
+    # What the census sees of an IRIS is a sample of a quarter of its households.
+    rng = np.random.default_rng(4)
+    seen = (persons / 6).astype(int)
+    p = drawn * shares / (drawn * shares).sum(axis=2, keepdims=True)
+    observed = rng.multinomial(seen, p) / seen[:, None]
+    lower, upper = np.quantile(observed, [0.025, 0.975], axis=0)
+    truth = counts / persons[:, None]
+    covered = ((lower <= truth) & (truth <= upper)).mean(axis=0)
+    # 37 IRIS an occupation, of one city that may differ from the others; nominal 0.95.
+    assert len(truth) == 37
+    assert covered.min() > 0.80
+    assert covered.mean() > 0.90
+    # Without the spread they would not be covered: managers of an IRIS are not those of the city.
+    still = rng.multinomial(seen, np.tile(shares, (DRAWS, len(seen), 1))) / seen[:, None]
+    lower, upper = np.quantile(still, [0.025, 0.975], axis=0)
+    assert ((lower <= truth) & (truth <= upper)).mean(axis=0)[1] < 0.5

@@ -13,6 +13,7 @@ from inegnum.data.frame_given import MARGIN_COLUMNS
 from inegnum.data.frame_iris import iris_margins
 from inegnum.data.frame_joint import frame_from_joint
 from inegnum.data.frame_tiers import refine_frame
+from inegnum.data.frame_within import occupation_multipliers
 from inegnum.errors import FrameError, InputError, IsolationError, MarginError
 from inegnum.provenance import Source
 
@@ -192,3 +193,30 @@ def test_iris_of_bordeaux_differ_by_age_and_add_up_to_the_city() -> None:
     assert share.min() < 0.6 * share.max()
     with pytest.raises(FrameError, match="no IRIS"):
         iris_margins("33281")
+
+
+def test_multipliers_of_occupations_make_up_the_commune() -> None:
+    rng = np.random.default_rng(1)
+    shares = rng.dirichlet(np.full(7, 5.0), size=40)
+    persons = np.array([900.0, 2500.0, 1800.0, 400.0])
+    m = occupation_multipliers(shares, persons, rng)
+    w = persons / persons.sum()
+    np.testing.assert_allclose(np.einsum("i,fio->fo", w, m), 1.0, atol=1e-9)
+    np.testing.assert_allclose(np.einsum("fo,fio->fi", shares, m), 1.0, atol=1e-3)
+    assert m.std() > 0.15
+
+
+def test_iris_without_occupations_depart_from_their_commune_in_draws_only() -> None:
+    areas, margins, sources = iris_margins(GEO)
+    some = areas["geo"].head(12)
+    margins = margins[margins["geo"].isin(some)]
+    frame = refine_frame(areas.head(12), margins, sources, draws=20, seed=3)
+    managers = (profiles()["occupation"] == "manager").to_numpy()
+    share = frame.draws[:, :, managers].sum(axis=2) / frame.draws.sum(axis=2)
+    point = frame.N[:, managers].sum(axis=1) / frame.N.sum(axis=1)
+    # Log sd 0.65 between IRIS (census); the ages of an IRIS take a part of it back.
+    assert np.log(share).std(axis=0).mean() > 0.25
+    assert point.std() < 0.05
+    # Together they still are the commune: no drift of the mean.
+    whole = (share * frame.draws.sum(axis=2)).sum(axis=1) / frame.draws.sum(axis=(1, 2))
+    assert abs(whole.mean() - np.average(point, weights=frame.N.sum(axis=1))) < 0.02

@@ -9,6 +9,9 @@ Model
     in a small area, it is refused. A margin with a suppressed cell is left out for that area, and
     the report says so.
 
+    An IRIS whose margins tell no occupation takes its commune's in the point frame and departs from
+    it in the draws as IRIS do where both are known (`frame_within`).
+
 Limits
     Margins of an area must cut ages where the atomic table does. Persons of 12 to 14 follow the
     commune's share unless a margin gives persons of 0 to 14.
@@ -42,6 +45,7 @@ from inegnum.data.frame_given import (
 )
 from inegnum.data.frame_report import REPORT_COLUMNS, area_columns
 from inegnum.data.frame_strata import keyed
+from inegnum.data.frame_within import occupation_multipliers
 from inegnum.data.margins import CommuneMargins, commune_margins
 from inegnum.data.types import Frame
 from inegnum.numerics.ipf import ipf, reconcile
@@ -142,9 +146,13 @@ def refine_frame(
         tables, _ = commune_tables(block, draws, seed, ages=AGES)
         young = children(block, draws, seed)
         for j, parent in enumerate(block.areas["geo"]):
-            for i in np.flatnonzero((areas["commune"] == parent).to_numpy()):
-                geo = str(areas["geo"].iloc[i])
-                fitted, targets = _fit(geo, described[i], tables[:, j], keyed(seed, "area", geo))
+            parts = np.flatnonzero((areas["commune"] == parent).to_numpy())
+            unlike = _unlike(parts, areas, described, tables[:, j], keyed(seed, "within", parent))
+            for i in map(int, parts):
+                geo, seeds = str(areas["geo"].iloc[i]), tables[:, j]
+                if i in unlike:
+                    seeds = np.asarray(seeds * unlike[i][:, None, None, None])
+                fitted, targets = _fit(geo, described[i], seeds, keyed(seed, "area", geo))
                 found[:, i] = to_profiles(to_local(fitted))
                 found[:, i] += _young(described[i], block, j, young[:, j], fitted)
                 reports.append(_report(geo, described[i], targets, fitted[0]))
@@ -156,6 +164,27 @@ def refine_frame(
         found[1:] if draws else np.empty((0, 0, 0)),
         pd.concat(reports, ignore_index=True),
     )
+
+
+def _unlike(
+    parts: npt.NDArray[np.int64],
+    areas: pd.DataFrame,
+    described: list[AreaMargins],
+    tables: Floats,
+    rng: np.random.Generator,
+) -> dict[int, Floats]:
+    """Return, for IRIS no margin tells the occupations of, what multiplies them: (1 + F, 7)."""
+    commune = areas["commune"].iloc[parts[0]] if len(parts) else ""
+    blind = [i for i in parts if not described[i].made_of and areas["geo"].iloc[i] != commune]
+    if not blind or len(tables) == 1:
+        return {}
+    work = tables[1:].sum(axis=(1, 2, 3, 4))[:, None]
+    shares = tables[1:].sum(axis=(1, 2, 3)) / work
+    persons = np.array([described[i].margins[0].target.sum() for i in blind])
+    drawn = occupation_multipliers(shares, persons, rng)
+    point = np.ones((1, len(blind), drawn.shape[2]))
+    both = np.concatenate([point, drawn])
+    return {int(i): both[:, k] for k, i in enumerate(blind)}
 
 
 def _fit(

@@ -21,6 +21,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from inegnum.draws import Draws
 from inegnum.errors import InputError
 from inegnum.estimates.table import Estimates
 from inegnum.provenance import sha256_file
@@ -29,6 +30,7 @@ __all__ = ["UNHASHED", "Bundle", "folder_for", "seal", "write_bundle"]
 
 # What may differ between two runs of the same seed, or cannot hold its own hash.
 UNHASHED: Final = ("manifest.json", "timings.json")
+IRIS_DRAWS: Final = 500
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 
@@ -167,15 +169,28 @@ def seal(folder: Path, timings: Mapping[str, float]) -> dict[str, str]:
 
 
 def _long_draws(estimates: Estimates) -> pd.DataFrame:
-    """Return draws of every figure that is shown: ``level, geo, indicator, draw, value``."""
-    shown = np.flatnonzero((estimates.table["class"] != "D").to_numpy())
-    draws = estimates.draws.select(shown)
-    size = len(draws)
-    keys = draws.items.loc[draws.items.index.repeat(size)].reset_index(drop=True)
+    """Return draws of every figure that is shown: ``level, geo, indicator, draw, value``.
+
+    Of IRIS, a share of the draws only, the same for all: they stay joint with the others by number.
+    """
+    shown = (estimates.table["class"] != "D").to_numpy()
+    iris = (estimates.table["level"] == "iris").to_numpy()
+    step = -(-len(estimates.draws) // IRIS_DRAWS)
+    parts = [(shown & ~iris, 1), (shown & iris, step)]
+    long = [_long(estimates.draws.select(kept), by) for kept, by in parts if kept.any()]
+    keys = pd.concat(long, ignore_index=True)
     for column in ("level", "geo", "indicator"):
         keys[column] = keys[column].astype("category")
-    keys["draw"] = np.tile(np.arange(size, dtype=np.int32), draws.values.shape[1])
-    keys["value"] = draws.values.T.ravel()
+    return keys
+
+
+def _long(draws: Draws, step: int) -> pd.DataFrame:
+    """Return one row a figure and draw, every `step`-th draw under its own number."""
+    values = draws.values[::step]
+    size = len(values)
+    keys = draws.items.loc[draws.items.index.repeat(size)].reset_index(drop=True)
+    keys["draw"] = np.tile(np.arange(0, len(draws), step, dtype=np.int32), values.shape[1])
+    keys["value"] = values.T.ravel()
     return keys
 
 

@@ -113,10 +113,11 @@ def run_indicator(
     steps = _decomposition(fitted, frames, seed)
     others = _variants(fitted, survey, frames, seed) if quality.variants else pd.DataFrame()
     shares = components(fitted, frames.territory, seed=seed)
+    table = tabulate(drawn, year=frames.territory.year, prob=quality.prob, limits=quality.limits())
     groups = profile_rates(
         fitted,
         frames.territory,
-        tabulate(drawn, year=frames.territory.year, prob=quality.prob, limits=quality.limits()),
+        table[table["level"] != "iris"],
         survey=survey,
         seed=seed,
         limits=quality.limits(),
