@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from inegnum.data.frame import national_frame
+from inegnum.data.areas import load_areas
+from inegnum.data.frame import build_frame, national_frame
 from inegnum.data.survey import load_survey
 from inegnum.errors import ConvergenceError
 from inegnum.estimators import engine
@@ -85,9 +86,11 @@ def test_areas_and_survey_rates_are_judged_in_a_fit():
     assert table["shift"].abs().max() < 0.05
     areas = found.reliability(national)
     assert len(areas) == 2 * len(national.areas)
+    communes = build_frame(load_areas(communes=["33063", "33249"]), draws=0, seed=1)
+    assert found.logits(communes, seed=1)
     spoiled = replace(found.evidence[0], weighed=_spoiled(found.evidence[0].weighed))
     with pytest.raises(ConvergenceError, match="areas, smartphone"):
-        replace(found, evidence=(spoiled,)).require_represented(national)
+        replace(found, evidence=(spoiled,)).logits(communes, seed=1)
 
 
 def _spoiled(weighed):

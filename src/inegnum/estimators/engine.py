@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ from inegnum.estimators.spec import ModelSpec
 from inegnum.estimators.terms import GradientPrior, blocks
 from inegnum.numerics.laplace import integrate
 from inegnum.numerics.latent import Design, build_design
+
+if TYPE_CHECKING:
+    from xarray import DataTree
 
 __all__ = ["Drawn", "Estimated", "estimate"]
 
@@ -56,6 +59,22 @@ class Estimated:
         effects, sds = self.posterior.draw(S, rng)
         return Drawn(self.rows, self.design, effects, sds)
 
+    def to_datatree(self, *, draws: int = 1000, seed: int = 0) -> DataTree:
+        """Return the posterior as what ArviZ reads: ``az.summary``, ``az.loo``, ``az.compare``.
+
+        Groups: ``posterior`` (effects by term, sds), ``log_likelihood`` and ``observed_data`` by
+        row, ``constant_data`` (effective counts and the level of each factor), and, when sampled,
+        ``sample_stats``. See `datatree.to_datatree` for what leave-one-out means here.
+
+        Raises
+        ------
+        MissingDependencyError
+            ArviZ is not installed.
+        """
+        from inegnum.estimators.datatree import to_datatree
+
+        return to_datatree(self, draws=draws, seed=seed)
+
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
@@ -73,6 +92,10 @@ class Drawn:
     design: Design
     effects: Floats
     sds: Floats
+
+    def logits(self) -> Floats:
+        """Return the linear predictor of each row, shape (S, R)."""
+        return np.asarray((self.design.X @ self.effects.T).T + self.design.offset)
 
     def block(self, name: str) -> Floats:
         """Return the draws of one block of effects, shape (S, K)."""

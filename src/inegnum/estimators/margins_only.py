@@ -33,10 +33,11 @@ from inegnum.data.types import Frame, Indicator, SurveyCells
 from inegnum.errors import InputError
 from inegnum.estimators.anchor import anchor_shift
 from inegnum.estimators.deviations import geographic_codes
+from inegnum.estimators.diagnostics import Diagnostics
 from inegnum.estimators.engine import Drawn
 from inegnum.estimators.evidence import DirectRate, Rows, direct_rate, encode
 from inegnum.estimators.learned_tau import resolved
-from inegnum.estimators.multilevel import Diagnostics, Fit
+from inegnum.estimators.multilevel import Fit
 from inegnum.estimators.spec import FACTORS, ModelSpec
 from inegnum.estimators.terms import blocks, coefficients
 from inegnum.numerics.inversion import group_covariance, invert, straighten

@@ -26,7 +26,7 @@ import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -52,11 +52,14 @@ from inegnum.estimators.learned_tau import resolved
 from inegnum.estimators.readings import READINGS, Readings, pooled_waves
 from inegnum.estimators.reliability import judge_areas, require_reliable
 from inegnum.estimators.spec import COMPONENTS, Component, ModelSpec
-from inegnum.estimators.terms import Coefficients, coefficients, graph, joined
+from inegnum.estimators.terms import Coefficients, graph, joined
 from inegnum.numerics.poststratify import poststratify, recentring
 from inegnum.provenance import Source, require_role
 
-__all__ = ["Diagnostics", "Fit", "fit"]
+if TYPE_CHECKING:
+    from xarray import DataTree
+
+__all__ = ["Fit", "fit"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -223,7 +226,7 @@ class Fit:
         if drawn:
             N, which = frame.draws[:, :, mask], np.arange(S, dtype=np.int64) % len(frame.draws)
         if set(components) == set(COMPONENTS):
-            self.require_represented(frame)
+            require_reliable(self.reliability(frame), where=f"areas, {self.indicator.code}")
         profile = part.profile[:, mask]
         # Evaluated at the areas' mean logit: they differ by less than the correction can see.
         shared = variance.min(axis=1)
@@ -254,23 +257,20 @@ class Fit:
             ``rate, khat, share, shift, reliable`` (`reliability.judged_table`), areas in the order
             of the frame, once by posterior; empty when there is nothing to judge.
         """
-        tables = []
-        for found in self.evidence:
-            if found.weighed is None or found.switched:
-                continue
-            waves = found.rows.waves
-            wave = max((w for w in waves if w <= self.spec.year), default=max(waves))
-            part = coefficients(found.weighed.effects, self.spec, found.rows, wave=wave)
-            tables.append(
-                judge_areas(found.weighed, part, frame, self.indicator, float(self.shift.mean()))
-            )
-        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+        return judge_areas(
+            self.evidence, self.spec, frame, self.indicator, float(self.shift.mean())
+        )
 
-    def require_represented(self, frame: Frame) -> None:
-        """Refuse areas whose rate the fast engine does not represent."""
-        table = self.reliability(frame)
-        if len(table):
-            require_reliable(table, where=f"areas, {self.indicator.code}")
+    def to_datatree(self, *, draws: int = 1000, seed: int = 0) -> DataTree:
+        """Return the posterior of the effects, cells as collected, as an ArviZ DataTree.
+
+        ``az.summary``, ``az.loo`` and the rest read it, whichever the engine (`datatree`).
+        """
+        if not self.evidence:
+            raise InputError(
+                "this fit carries no posterior of effects", where=f"{self.indicator.code}, evidence"
+            )
+        return self.evidence[0].to_datatree(draws=draws, seed=seed)
 
     def _parts(self, components: Collection[Component], drawn: bool) -> Coefficients:
         """Return coefficients, shift included, with the switched-off components held."""

@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from inegnum.errors import ConvergenceError, MissingDependencyError
 from inegnum.numerics.bym2 import Mixing
+from inegnum.numerics.inversion import GroupRates
 from inegnum.numerics.latent import Design, Term
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ def sample(
     tune: int = 1000,
     target_accept: float = 0.95,
     zero_sum: bool = True,
+    groups: GroupRates | None = None,
+    progress: bool = False,
 ) -> Sampled:
     """Sample the posterior of a design.
 
@@ -90,6 +93,10 @@ def sample(
         Acceptance the steps are tuned to; nearer 1 means shorter steps and fewer divergences.
     zero_sum : bool
         Sample contrasts where possible.
+    groups : GroupRates, optional
+        Published rates that stand for the counts of the rows (margins only).
+    progress : bool
+        Show a bar on standard error.
 
     Raises
     ------
@@ -108,7 +115,7 @@ def sample(
             hint="pip install 'inegnum[nuts]', or use engine 'laplace'",
         ) from error
     contrast = [zero_sum and _reaches_all(design, term) for term in design.terms]
-    model = _model(pm, design, contrast)
+    model = _model(pm, design, contrast, groups)
     compiled = nutpie.compile_pymc_model(model, backend="numba")
     tree = nutpie.sample(
         compiled,
@@ -117,7 +124,7 @@ def sample(
         chains=CHAINS,
         cores=1,
         seed=int(rng.integers(2**31)),
-        progress_bar=False,
+        progress_bar=progress,
         target_accept=target_accept,
     )
     rhat, ess = _require_converged(tree)
@@ -138,7 +145,7 @@ def _reaches_all(design: Design, term: Term) -> bool:
     return has_intercept and term.size > 2 and independent and bool((term.index >= 0).all())
 
 
-def _model(pm: Any, design: Design, contrast: list[bool]) -> Any:
+def _model(pm: Any, design: Design, contrast: list[bool], groups: GroupRates | None = None) -> Any:
     import pytensor.tensor as pt
 
     with pm.Model() as model:
@@ -160,7 +167,11 @@ def _model(pm: Any, design: Design, contrast: list[bool]) -> Any:
             )
             z = pm.Normal("z_0", 0.0, 1.0)
             eta = eta + pm.Deterministic("level", pt.sqrt(variance) * z)
-        loglik = pt.sum(design.y * eta - design.n * pt.softplus(eta))
+        if groups is None:
+            loglik = pt.sum(design.y * eta - design.n * pt.softplus(eta))
+        else:
+            gap = groups.r - pt.dot(groups.A, pt.sigmoid(eta))
+            loglik = -0.5 * pt.dot(gap, pt.dot(groups.W, gap))
         pm.Potential("loglik", loglik)
     return model
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,14 @@ from inegnum.data.types import Frame, Indicator
 from inegnum.errors import ConvergenceError
 from inegnum.estimators.deviations import geographic_codes, known_deviations
 from inegnum.estimators.evidence import Rows
-from inegnum.estimators.spec import FACTORS, Tau
-from inegnum.estimators.terms import Coefficients
+from inegnum.estimators.spec import FACTORS, ModelSpec, Tau
+from inegnum.estimators.terms import coefficients
 from inegnum.numerics.mixture import Posterior
 from inegnum.numerics.poststratify import poststratify
 from inegnum.numerics.psis import KHAT, SHIFT, Judged, judge
+
+if TYPE_CHECKING:
+    from inegnum.estimators.engine import Estimated
 
 __all__ = ["Weighed", "group_shares", "judge_areas", "judged_table", "require_reliable", "weigh"]
 
@@ -78,32 +81,41 @@ def group_shares(rows: Rows) -> tuple[list[str], Floats]:
 
 
 def judge_areas(
-    weighed: Weighed, part: Coefficients, frame: Frame, indicator: Indicator, shift: float
+    evidence: Sequence[Estimated], spec: ModelSpec, frame: Frame, indicator: Indicator, shift: float
 ) -> pd.DataFrame:
     """Judge the rate of each area, without deviations that no evidence bears on.
 
     Parameters
     ----------
-    weighed : Weighed
-    part : Coefficients
-        Of its effects.
+    evidence : sequence of Estimated
+        Sampled posteriors are passed over.
+    spec : ModelSpec
     frame : Frame
     indicator : Indicator
     shift : float
         Logit shift of the anchor.
     """
-    mask = frame.mask(indicator.universe)
-    area = part.urban[:, geographic_codes(frame, "urban")] + shift
-    area = area + part.region[:, geographic_codes(frame, "region")]
-    if part.communes:
-        area = area + known_deviations(frame, part, Tau(iris=0.0), np.random.default_rng(0))[0]
-    counts, persons = poststratify(part.profile[:, mask], area, frame.N[:, mask])
+    mask, tables = frame.mask(indicator.universe), []
     names = frame.areas["geo"].astype(str).tolist()
-    return judged_table(names, judge(weighed.log_ratio, counts / persons))
+    for found in evidence:
+        if found.weighed is None or found.switched:
+            continue
+        waves = found.rows.waves
+        wave = max((w for w in waves if w <= spec.year), default=max(waves))
+        part = coefficients(found.weighed.effects, spec, found.rows, wave=wave)
+        area = part.urban[:, geographic_codes(frame, "urban")] + shift
+        area = area + part.region[:, geographic_codes(frame, "region")]
+        if part.communes:
+            area = area + known_deviations(frame, part, Tau(iris=0.0), np.random.default_rng(0))[0]
+        counts, persons = poststratify(part.profile[:, mask], area, frame.N[:, mask])
+        tables.append(judged_table(names, judge(found.weighed.log_ratio, counts / persons)))
+    return pd.concat(tables, ignore_index=True) if tables else judged_table((), None)
 
 
-def judged_table(names: Sequence[str], found: Judged) -> pd.DataFrame:
+def judged_table(names: Sequence[str], found: Judged | None) -> pd.DataFrame:
     """Return ``rate, khat, share, shift, reliable``, a row by rate."""
+    if found is None:
+        return pd.DataFrame({"rate": [], "khat": [], "share": [], "shift": [], "reliable": []})
     return pd.DataFrame(
         {
             "rate": list(names),
@@ -128,7 +140,7 @@ def require_reliable(table: pd.DataFrame, *, where: str) -> None:
     ConvergenceError
         Names the worst rates; the engine is never changed silently.
     """
-    failed = table[~table["reliable"]].sort_values("khat", ascending=False)
+    failed = table[~table["reliable"].astype(bool)].sort_values("khat", ascending=False)
     if failed.empty:
         return
     worst = ", ".join(

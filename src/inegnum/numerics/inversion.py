@@ -20,6 +20,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -31,9 +32,28 @@ from inegnum.numerics.laplace import Surrogate
 from inegnum.numerics.latent import Design
 from inegnum.numerics.mixture import Posterior, Support
 
-__all__ = ["group_covariance", "invert", "straighten", "truncated_inverse"]
+__all__ = ["GroupRates", "group_covariance", "invert", "straighten", "truncated_inverse"]
 
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRates:
+    """Published rates as a normal likelihood of the cells' rates.
+
+    Attributes
+    ----------
+    A : ndarray of shape (G, R)
+        Shares of the cells in each group.
+    r : ndarray of shape (G,)
+        Published rates.
+    W : ndarray of shape (G, G)
+        Inverse of their covariance, on the directions kept (`truncated_inverse`).
+    """
+
+    A: Floats
+    r: Floats
+    W: Floats
 
 
 def group_covariance(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 import pandas as pd
+from scipy.special import bdtr
 
 from inegnum.review.verdict import Verdict
 
@@ -15,6 +16,7 @@ __all__ = [
     "anchor_shift",
     "fast_engine",
     "masked_share",
+    "predictive",
     "raking_agreement",
     "year_gap",
 ]
@@ -61,6 +63,28 @@ def fast_engine(code: str, table: pd.DataFrame, *, limit: float = 0.1) -> Verdic
         f"Le calcul rapide comparé à la loi a posteriori exacte, sur {rates} taux de l'enquête :"
         f" moyennes à {_fr(off, '.2f')} écart-type a posteriori près, indice de queue des rapports"
         f" d'au plus {_fr(khat, '.2f')}.",
+    )
+
+
+def predictive(code: str, table: pd.DataFrame) -> Verdict:
+    """Judge a posterior predictive table (`estimators.predictive`), group by group.
+
+    One group in twenty leaves its 95 % interval by chance alone; the limit is what chance exceeds
+    once in a hundred (binomial). The posterior has seen these answers, so that a good model stays
+    well below.
+    """
+    judged = table["p"].dropna()
+    outside = int((judged < 0.05).sum())
+    limit = next(k for k in range(len(judged) + 1) if bdtr(k, len(judged), 0.05) >= 0.99)
+    return Verdict(
+        f"predictive:{code}",
+        _status(outside, limit),
+        float(outside),
+        float(limit),
+        f"The survey repeated by the model, by age and diploma: {outside} of {len(judged)} groups"
+        f" outside their 95 % interval (at most {limit} by chance).",
+        f"L'enquête répétée par le modèle, par âge et diplôme : {outside} groupes sur"
+        f" {len(judged)} hors de leur intervalle à 95 % (au plus {limit} par hasard).",
     )
 
 

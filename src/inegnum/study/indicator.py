@@ -18,6 +18,7 @@ from inegnum.estimates.profiles import profile_rates
 from inegnum.estimates.table import AreaDraws, tabulate
 from inegnum.estimators.decompose import decompose
 from inegnum.estimators.multilevel import Fit, fit
+from inegnum.estimators.predictive import posterior_predictive
 from inegnum.estimators.spec import ModelSpec
 from inegnum.estimators.variants import components, variants
 from inegnum.estimators.weighting import raked_rate
@@ -205,6 +206,7 @@ def _verdicts(
     verdicts = [checks.anchor_shift(code, fitted.diagnostics.shift)]
     if len(fitted.diagnostics.reliability):
         verdicts.append(checks.fast_engine(code, fitted.diagnostics.reliability))
+    verdicts.append(checks.predictive(code, posterior_predictive(fitted.evidence[0])))
     model = float(drawn.rates[:, drawn.whole].mean())
     raked = dict(zip(raking["respondents"], raking["est"], strict=True))["same_urban"]
     delta = dict(zip(steps["step"], steps["delta"], strict=True))
