@@ -209,3 +209,14 @@ def test_the_national_survey_through_a_codebook_gives_the_shipped_cells(tmp_path
     assert (a[["n", "y"]] == b[["n", "y"]]).all(axis=None)
     # Shipped weights are rounded to four decimals: half a unit for each respondent of a cell.
     assert ((a["w"] - b["w"]).abs() <= 0.5e-4 * a["n"] + 1e-9).all()
+
+
+def test_cells_keep_their_places_on_request(tmp_path: Path) -> None:
+    own = read_own_survey(*files(tmp_path))
+    table = own.cells("smartphone", places=True).table
+    assert table.groupby("geo")["n"].sum().to_dict() == {"33039": 1, "33063": 3}
+    assert "geo" not in own.cells("smartphone").table
+    unplaced = CODEBOOK.replace('geo = "insee"\n', "")
+    nowhere = read_own_survey(*files(tmp_path, codebook=unplaced))
+    with pytest.raises(InputError, match="no place"):
+        nowhere.cells("smartphone", places=True)

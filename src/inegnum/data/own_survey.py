@@ -51,8 +51,10 @@ class OwnSurvey:
     mapping: pd.DataFrame
     source: Source
 
-    def cells(self, code: str) -> SurveyCells:
-        """Return the cells of one indicator, all places together.
+    def cells(self, code: str, *, places: bool = False) -> SurveyCells:
+        """Return the cells of one indicator, all places together or, on request, apart.
+
+        With `places` the cells have a column ``geo`` more: what local cells are fused by.
 
         Raises
         ------
@@ -69,7 +71,15 @@ class OwnSurvey:
                 expected="age, sex, diploma and occupation",
                 hint="use its rates by area (by_area): they need no axis",
             )
-        sums = kept.groupby(list(CELL_KEYS), sort=True)[list(CELL_SUMS)].sum().reset_index()
+        if places and (kept["geo"] == "").any():
+            raise InputError(
+                "respondents have no place",
+                where=f"{self.source.name}, {code}",
+                got=f"{kept.loc[kept['geo'] == '', 'n'].sum():g} respondents",
+                hint="name the column of commune codes in the codebook: geo = ...",
+            )
+        keys = [*(["geo"] if places else []), *CELL_KEYS]
+        sums = kept.groupby(keys, sort=True)[list(CELL_SUMS)].sum().reset_index()
         return SurveyCells(sums, indicator(code), self.source)
 
     def by_area(self, code: str) -> pd.DataFrame:
