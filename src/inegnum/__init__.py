@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from inegnum.estimators.calibration import Truncated as Truncated
     from inegnum.estimators.calibration import calibrate as calibrate
     from inegnum.estimators.calibration import rake as rake
+    from inegnum.estimators.calibration.parquet import calibrate_parquet as calibrate_parquet
     from inegnum.estimators.decompose import decompose as decompose
     from inegnum.estimators.design import survey_design as survey_design
     from inegnum.estimators.fusion import fuse as fuse
@@ -81,6 +82,7 @@ _WHERE = {
     "bhf": "estimators.unit.bhf",
     "build_frame": "data.frame",
     "calibrate": "estimators.calibration",
+    "calibrate_parquet": "estimators.calibration.parquet",
     "decompose": "estimators.decompose",
     "definitions": "data.indicators",
     "dot_chart": "release.figures",

@@ -29,7 +29,7 @@ from inegnum.estimators.calibration.margins import Margin
 from inegnum.numerics.cells import Cells, collapse
 from inegnum.numerics.normal_equations import Matrix
 
-__all__ = ["Household", "System", "build_system"]
+__all__ = ["Household", "System", "build_system", "cells_of", "levels_of"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
@@ -157,7 +157,7 @@ def build_system(
     keyed : ndarray of shape (n,), optional
         Memory that may hold the keys of the cells until the weights are written there.
     """
-    variables = _levels(margins)
+    variables = levels_of(margins)
     _require_household(margins, household)
     names = tuple(m.label(level) for m in margins for level in m.by_level)
     owner = np.repeat(np.arange(len(margins)), [len(m.by_level) for m in margins])
@@ -165,7 +165,7 @@ def build_system(
     ridge = _ridge(margins, totals, d)
     collapsible = q is None and household is None and not by_unit
     if collapsible and all(m.value is None for m in margins):
-        cells = _cells(data, variables, d, weights_name, keyed)
+        cells = cells_of(data, variables, d, weights_name, keyed)
         at = dict(zip(variables, cells.codes, strict=True))
         x = side_by_side([block_of(m, at, variables, None) for m in margins], cells.d.size)
         return System(x, cells.d, None, totals, ridge, names, owner, cells, None)
@@ -192,7 +192,7 @@ def _require_household(margins: Sequence[Margin], household: Household | None) -
         )
 
 
-def _cells(
+def cells_of(
     data: Columns,
     variables: Mapping[str, list[object]],
     d: Floats,
@@ -217,7 +217,7 @@ def _cells(
     raise stopped or InputError("no unit can be calibrated")
 
 
-def _levels(margins: Sequence[Margin]) -> dict[str, list[object]]:
+def levels_of(margins: Sequence[Margin]) -> dict[str, list[object]]:
     """Return the levels of every categorical variable: those its margins name, in order."""
     found: dict[str, dict[object, None]] = {}
     for margin in margins:
