@@ -56,11 +56,27 @@ def run_command(
     lang: Language = "fr",
     replace: Annotated[bool, typer.Option(help="Replace an earlier release.")] = False,
     excel_fr: Annotated[bool, typer.Option(help="Also write a CSV for French Excel.")] = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="Dask scheduler for regions or all of France: an address, or local."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes for regions or all of France.")
+    ] = None,
 ) -> None:
     """Estimate a study and write its release folder, whole or not at all."""
     from inegnum.study import run_to_folder
 
-    typer.echo(run_to_folder(study, out, language=lang, replace=replace, excel_fr=excel_fr))
+    said = run_to_folder(
+        study,
+        out,
+        language=lang,
+        replace=replace,
+        excel_fr=excel_fr,
+        scheduler=scheduler,
+        workers=workers,
+    )
+    typer.echo(said)
 
 
 @app.command("new")

@@ -48,7 +48,7 @@ from inegnum.data.frame_report import (
     student_report,
 )
 from inegnum.data.frame_strata import departments_of, region_tables, strata, sums_by
-from inegnum.data.margins import SOURCES, CommuneMargins, commune_margins
+from inegnum.data.margins import SOURCES, commune_margins
 from inegnum.data.types import Frame
 from inegnum.errors import FrameError
 from inegnum.provenance import Source
@@ -68,6 +68,7 @@ def build_frame(
     draws: int = 0,
     seed: int = 0,
     urban: Literal["metropole", "own"] = "metropole",
+    report: bool = True,
 ) -> Frame:
     """Build the frame of some communes.
 
@@ -83,6 +84,8 @@ def build_frame(
         Same seed, same draws; a national frame of the same seed and number of draws shares them.
     urban : {"metropole", "own"}
         Urban class of communes of a métropole: that of most of its inhabitants, or their own.
+    report : bool
+        Whether margins are reported one by one: some thirty rows a commune.
 
     Returns
     -------
@@ -106,18 +109,21 @@ def build_frame(
     """
     geos = asked_communes(areas, draws)
     margins = commune_margins(year).at(geos)
-    blocks = [
-        _block(margins.at(geos[i : i + BLOCK]), draws, seed) for i in range(0, len(geos), BLOCK)
-    ]
-    counts = np.concatenate([block[0] for block in blocks], axis=1)
-    report = pd.concat([block[1] for block in blocks], ignore_index=True)
+    counts = np.empty((1 + draws, len(geos), len(profiles())))
+    reports = []
+    for start in range(0, len(geos), BLOCK):
+        block = margins.at(geos[start : start + BLOCK])
+        tables, targets = commune_tables(block, draws, seed)
+        counts[:, start : start + BLOCK] = to_profiles(tables) + children(block, draws, seed)
+        if report:
+            reports.append(commune_report(block, targets, tables[0]))
     return Frame(
         area_columns(margins, urban),
         counts[0],
         frame_sources(),
         year,
         counts[1:] if draws else np.empty((0, 0, 0)),
-        report,
+        pd.concat(reports, ignore_index=True) if report else pd.DataFrame(),
     )
 
 
@@ -145,13 +151,6 @@ def asked_communes(areas: pd.DataFrame, draws: int) -> list[str]:
     if draws < 0:
         raise FrameError("the number of draws is negative", where="draws", got=draws)
     return [str(geo) for geo in areas["geo"]]
-
-
-def _block(margins: CommuneMargins, draws: int, seed: int) -> tuple[Floats, pd.DataFrame]:
-    """Return counts (1 + F, A, 294) of a block of communes, and their report."""
-    tables, targets = commune_tables(margins, draws, seed)
-    counts = to_profiles(tables) + children(margins, draws, seed)
-    return counts, commune_report(margins, targets, tables[0])
 
 
 def national_frame(*, year: int = 2022, draws: int = 0, seed: int = 0) -> Frame:

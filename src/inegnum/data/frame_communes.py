@@ -54,6 +54,8 @@ Floats = npt.NDArray[np.float64]
 _TOL = 1e-5
 # Share of a commune's draws that may be impossible before something else must be wrong.
 _IMPOSSIBLE = 0.2
+# Persons of 15+ up to which it says nothing: none of these communes is published.
+_HAMLET = 200.0
 # Variance of the share of children in small communes, times population (see `margins`).
 _CHILD_NOISE = 0.62
 
@@ -110,10 +112,14 @@ def _possible(tables: Floats, margins: CommuneMargins) -> Floats:
     """Replace draws whose margins no population can have by the next draw that one can.
 
     In a hamlet, independent draws of occupation and age may ask for more retired people than there
-    are old ones. Leaving such draws out is drawing from what is possible.
+    are old ones, and often do. Leaving such draws out is drawing from what is possible. Above
+    `_HAMLET` persons they are rare, and many of them mean margins that contradict each other.
     """
     bad = np.isnan(tables[:, :, 0, 0, 0, 0])
-    hopeless = bad[0] | (bad[1:].sum(axis=0) > _IMPOSSIBLE * max(len(bad) - 1, 1))
+    often = bad[1:].sum(axis=0) > _IMPOSSIBLE * max(len(bad) - 1, 1)
+    hopeless = bad[0] | (often & (margins.persons > _HAMLET))
+    if len(bad) > 1:
+        hopeless |= bad[1:].all(axis=0)
     if hopeless.any():
         raise ConvergenceError(
             "the margins of a commune cannot all be met",

@@ -272,6 +272,10 @@ class Fit:
             )
         return self.evidence[0].to_datatree(draws=draws, seed=seed)
 
+    def anchored(self) -> Coefficients:
+        """Return every draw's coefficients, its shift to the national rate included."""
+        return self._parts(COMPONENTS, drawn=True)
+
     def _parts(self, components: Collection[Component], drawn: bool) -> Coefficients:
         """Return coefficients, shift included, with the switched-off components held."""
         c, shift = self.coefficients, self.shift_drawn if drawn else self.shift

@@ -26,7 +26,7 @@ from inegnum.errors import InputError
 from inegnum.estimates.table import Estimates
 from inegnum.provenance import sha256_file
 
-__all__ = ["UNHASHED", "Bundle", "folder_for", "seal", "write_bundle"]
+__all__ = ["UNHASHED", "Bundle", "folder_for", "seal", "write_bundle", "write_json"]
 
 # What may differ between two runs of the same seed, or cannot hold its own hash.
 UNHASHED: Final = ("manifest.json", "timings.json")
@@ -147,8 +147,8 @@ def write_bundle(bundle: Bundle, folder: Path, *, excel_fr: bool = False) -> dic
         extra.to_csv(folder / f"{stem}.csv", index=False, lineterminator="\n")
     if bundle.geometry is not None:
         collection = _with_properties(bundle.geometry, table)
-        _write_json(collection, folder / "estimates.geojson", indent=None)
-    _write_json(dict(bundle.manifest), folder / "manifest.json", indent=2)
+        write_json(collection, folder / "estimates.geojson", indent=None)
+    write_json(dict(bundle.manifest), folder / "manifest.json", indent=2)
     return seal(folder, bundle.timings)
 
 
@@ -158,13 +158,13 @@ def seal(folder: Path, timings: Mapping[str, float]) -> dict[str, str]:
     Called again once pages have been added to the folder.
     """
     outputs = {
-        path.name: sha256_file(path)
-        for path in sorted(folder.iterdir())
+        path.relative_to(folder).as_posix(): sha256_file(path)
+        for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in UNHASHED
     }
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    _write_json({**manifest, "outputs": outputs}, folder / "manifest.json", indent=2)
-    _write_json(dict(timings), folder / "timings.json", indent=2)
+    write_json({**manifest, "outputs": outputs}, folder / "manifest.json", indent=2)
+    write_json(dict(timings), folder / "timings.json", indent=2)
     return outputs
 
 
@@ -213,7 +213,8 @@ def _with_properties(geometry: Mapping[str, Any], table: pd.DataFrame) -> dict[s
     return {"type": "FeatureCollection", "features": features}
 
 
-def _write_json(value: Any, path: Path, *, indent: int | None) -> None:
+def write_json(value: Any, path: Path, *, indent: int | None) -> None:
+    """Write JSON the same way each time; not-a-number is refused."""
     text = json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False, sort_keys=False)
     path.write_text(text + "\n", encoding="utf-8")
 

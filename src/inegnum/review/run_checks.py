@@ -16,8 +16,10 @@ __all__ = [
     "anchor_shift",
     "fast_engine",
     "masked_share",
+    "national_sum",
     "predictive",
     "raking_agreement",
+    "regions_agree",
     "year_gap",
 ]
 
@@ -38,6 +40,40 @@ def anchor_shift(code: str, shift: float, *, limit: float = 0.2) -> Verdict:
         f"One national shift of {shift:+.2f} logit brings the census frame to the survey's rate.",
         f"Un décalage national de {_fr(shift, '+.2f')} logit ramène le cadre censitaire au taux "
         "de l'enquête.",
+    )
+
+
+def national_sum(code: str, gap: float, shift: float, *, limit: float = 1e-6) -> Verdict:
+    """Require that communes add up to the national rate; 1e-6 is sixty persons in France."""
+    return Verdict(
+        f"national:{code}",
+        "pass" if gap <= limit else "fail",
+        gap,
+        limit,
+        f"All communes add up to the national rate in every draw, to {gap:.0e}; a second shift of "
+        f"{shift:+.3f} logit on average brings them there.",
+        "Toutes les communes s'additionnent au taux national dans chaque tirage, à "
+        f"{_fr(gap, '.0e')} près ; un second décalage de {_fr(shift, '+.3f')} logit en moyenne "
+        "les y amène.",
+    )
+
+
+def regions_agree(code: str, inside: int, regions: int, *, level: float = 0.99) -> Verdict:
+    """Compare regions with the survey's own rates.
+
+    Were the model's rates the true ones, direct 95 % intervals would hold a binomial number of
+    them; fewer than its 1 % point is a warning.
+    """
+    least = next(k for k in range(regions + 1) if bdtr(k, regions, 0.95) >= 1 - level)
+    return Verdict(
+        f"regions:{code}",
+        "pass" if inside >= least else "warn",
+        inside,
+        least,
+        f"The survey's own interval holds the model's rate in {inside} regions of {regions} "
+        f"({least} expected at least).",
+        f"L'intervalle direct de l'enquête contient le taux modélisé dans {inside} régions sur "
+        f"{regions} ({least} attendues au moins).",
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from joblib import Parallel, delayed
 
-from inegnum.errors import InputError, nearest
+from inegnum.errors import InputError, StudyError, nearest
 from inegnum.release.bundle import Bundle, folder_for, seal, write_bundle
 from inegnum.release.report import build_report
 from inegnum.release.text import Language, Phrases, phrases
@@ -59,6 +59,8 @@ def run_to_folder(
     language: Language = "fr",
     replace: bool = False,
     excel_fr: bool = False,
+    scheduler: str | None = None,
+    workers: int | None = None,
 ) -> str:
     """Run a study, write its release folder whole or not at all, return a summary to read aloud.
 
@@ -73,6 +75,9 @@ def run_to_folder(
         Replace an earlier release.
     excel_fr : bool
         Also write a CSV that French Excel opens.
+    scheduler, workers : str, int, optional
+        Where a territory of regions or of all France is computed, in place of what the study says
+        (`Scale`); figures do not depend on it.
 
     Raises
     ------
@@ -81,6 +86,18 @@ def run_to_folder(
     """
     found = study if isinstance(study, Study) else find_study(study)
     phrases(language)  # an unknown language stops before the work, not after
+    if found.territory.wide:
+        from inegnum.study.scale.folder import wide_to_folder
+
+        return wide_to_folder(
+            found, found.scale.on(scheduler, workers), out, language=language, replace=replace
+        )
+    if scheduler is not None or workers is not None:
+        raise StudyError(
+            "a scheduler serves territories of regions or of all France",
+            where=found.name,
+            hint="leave --scheduler and --workers out: this study runs in one go",
+        )
     with folder_for(out, replace=replace) as work, Progress.shown(language) as progress:
         # What a release cannot be without is looked for before the work, not after.
         shapes_of(found.territory, list(areas_of(found)["geo"]))

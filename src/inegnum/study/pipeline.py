@@ -43,7 +43,7 @@ from inegnum.study.progress import Progress
 from inegnum.study.shapes import named_by_shapes
 from inegnum.study.spec import Publication, Study
 
-__all__ = ["Run", "areas_of", "frames_of", "imports_of", "run", "seed_for"]
+__all__ = ["Run", "areas_of", "frames_of", "imports_of", "run", "seed_for", "timed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +141,10 @@ def run(study: Study, *, progress: Progress | None = None, jobs: int | None = No
     progress = progress or Progress.silent()
     timings: dict[str, float] = {}
     specs = {code: spec_for(study.model, code) for code in study.indicators}
-    with _timed(timings, "frames"), progress.step("frames"), threadpool_limits(limits=1):
+    with timed(timings, "frames"), progress.step("frames"), threadpool_limits(limits=1):
         frames = frames_of(study)
     jobs = jobs or min(os.cpu_count() or 1, 4, len(specs))
-    with _timed(timings, "indicators"):
+    with timed(timings, "indicators"):
         results = Parallel(n_jobs=jobs, return_as="generator")(
             delayed(_one)(code, spec, frames, seed_for(study, code), study.quality)
             for code, (spec, _) in specs.items()
@@ -259,7 +259,8 @@ def _verdicts(
 
 
 @contextmanager
-def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
+def timed(timings: dict[str, float], stage: str) -> Iterator[None]:
+    """Add the seconds a block takes under the name of a stage."""
     start = time.perf_counter()
     yield
     timings[stage] = round(time.perf_counter() - start, 3)

@@ -16,11 +16,17 @@ _LABELS: Final = {
     "fr": {
         "frames": "cadres censitaires",
         "indicators": "indicateurs",
+        "fits": "modèles",
+        "sums": "sommes par département",
+        "figures": "chiffres par département",
         "report": "rapport",
     },
     "en": {
         "frames": "census frames",
         "indicators": "indicators",
+        "fits": "models",
+        "sums": "sums by department",
+        "figures": "figures by department",
         "report": "report",
     },
 }

@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from inegnum.data.codebook import REGION
 from inegnum.data.strict import into, read_toml
-from inegnum.errors import StudyError
+from inegnum.errors import StudyError, nearest
 from inegnum.estimates.quality import QualityLimits
 from inegnum.estimators.spec import ModelSpec
 from inegnum.provenance import sha256_bytes
@@ -23,6 +24,7 @@ from inegnum.provenance import sha256_bytes
 __all__ = [
     "FrameChoice",
     "Publication",
+    "Scale",
     "Study",
     "Territory",
     "files_of",
@@ -36,7 +38,7 @@ _LEVELS = ("epci", "commune", "iris")
 
 @dataclass(frozen=True, slots=True)
 class Territory:
-    """Whose figures these are: exactly one of an EPCI, a department or a list of communes.
+    """Whose figures these are: one of an EPCI, a department, communes, regions or all of France.
 
     Attributes
     ----------
@@ -44,6 +46,10 @@ class Territory:
         Codes, as text.
     communes : tuple of str
         Codes, for a territory that is neither.
+    regions : tuple of str
+        Codes of whole regions of metropolitan France.
+    france : bool
+        Every commune of metropolitan France, Corsica included.
     name : str
         Name of the whole; the EPCI's own unless given.
     levels : tuple of {"epci", "commune", "iris"}
@@ -60,6 +66,8 @@ class Territory:
     epci: str | None = None
     department: str | None = None
     communes: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    france: bool = False
     name: str = ""
     levels: tuple[Literal["epci", "commune", "iris"], ...] = ("epci", "commune")
     urban: Literal["metropole", "own"] = "metropole"
@@ -67,13 +75,14 @@ class Territory:
     geojson_code: str = "geo"
 
     def __post_init__(self) -> None:
-        given = [key for key in ("epci", "department", "communes") if getattr(self, key)]
+        ways = ("epci", "department", "communes", "regions", "france")
+        given = [key for key in ways if getattr(self, key)]
         if len(given) != 1:
             raise StudyError(
                 "a territory is defined in one way",
                 where="territory",
                 got=", ".join(given) or "nothing",
-                expected="exactly one of epci, department, communes",
+                expected="exactly one of epci, department, communes, regions, france",
             )
         if self.levels not in (_LEVELS[:2], _LEVELS):
             raise StudyError(
@@ -82,6 +91,75 @@ class Territory:
                 got=", ".join(self.levels) or "none",
                 expected='["epci", "commune"] or ["epci", "commune", "iris"]',
             )
+        unknown = [code for code in self.regions if code not in REGION.levels]
+        if unknown:
+            raise StudyError(
+                "no region of metropolitan France has this code",
+                where="territory.regions",
+                got=", ".join(unknown),
+                expected=", ".join(REGION.levels),
+                hint=nearest(unknown[0], REGION.levels),
+            )
+        if len(set(self.regions)) != len(self.regions):
+            raise StudyError("a region stands twice", where="territory.regions", got=self.regions)
+
+    @property
+    def wide(self) -> bool:
+        """Whether communes are too many for one table: regions, or all of France."""
+        return self.france or bool(self.regions)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How a wide territory is computed and kept; figures do not depend on the first three.
+
+    Attributes
+    ----------
+    partitions : int
+        Pieces of work handed out; each is one department or more, whole.
+    workers : int
+        Processes; 0 for as many as there are processors.
+    scheduler : str
+        Nothing for processes of this machine, ``"local"`` for a Dask cluster on it, or the address
+        of a Dask scheduler (``"tcp://host:8786"``).
+    draws : tuple of {"france", "region", "department", "epci"}
+        Levels whose joint draws are written; those of a commune are recomputed from the seed.
+    """
+
+    partitions: int = 96
+    workers: int = 0
+    scheduler: str = ""
+    draws: tuple[Literal["france", "region", "department", "epci"], ...] = (
+        "france",
+        "region",
+        "department",
+        "epci",
+    )
+
+    def __post_init__(self) -> None:
+        for name, low in (("partitions", 1), ("workers", 0)):
+            if not low <= getattr(self, name) <= 10_000:
+                raise StudyError(
+                    "a number of pieces or processes is out of range",
+                    where=f"scale.{name}",
+                    got=getattr(self, name),
+                    expected=f"{low} to 10000",
+                )
+        if self.scheduler not in ("", "local") and "://" not in self.scheduler:
+            raise StudyError(
+                "a scheduler is named by its address",
+                where="scale.scheduler",
+                got=self.scheduler,
+                expected='"", "local", or an address such as "tcp://host:8786"',
+            )
+
+    def on(self, scheduler: str | None, workers: int | None) -> Scale:
+        """Return the same work elsewhere; None keeps what the study says."""
+        return replace(
+            self,
+            scheduler=self.scheduler if scheduler is None else scheduler,
+            workers=self.workers if workers is None else workers,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +249,7 @@ class Study:
     seed : int
     indicators : tuple of str
         Codes of the registry, in the order of publication.
-    territory, frame, model, quality : sections
+    territory, frame, model, quality, scale : sections
     languages : tuple of {"fr", "en"}
 
     Examples
@@ -193,6 +271,7 @@ class Study:
     frame: FrameChoice = field(default_factory=FrameChoice)
     model: ModelSpec = field(default_factory=ModelSpec)
     quality: Publication = field(default_factory=Publication)
+    scale: Scale = field(default_factory=Scale)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", self.name):
