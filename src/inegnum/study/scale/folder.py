@@ -104,9 +104,10 @@ def _write(done: WideRun, folder: Path, language: Language) -> str:
     missing.to_csv(folder / "left_out.csv", index=False, lineterminator="\n")
     shown = _shown(pd.concat([estimates[_KEPT], communes], ignore_index=True))
     shown.to_csv(folder / "shown.csv", index=False, lineterminator="\n")
+    # Not ``department=33``: readers that infer partition columns would make a number of "01".
+    (folder / "communes").mkdir()
     for name in done.departments:
-        place = folder / "communes" / f"department={name}" / "communes.parquet"
-        place.parent.mkdir(parents=True)
+        place = folder / "communes" / f"{name}.parquet"
         place.write_bytes(done.figures.known(f"{name}.parquet"))
     (folder / "posterior.npz").write_bytes(pack_posteriors(done.job))
     write_json(_manifest(done, communes, gaps, regions), folder / "manifest.json", indent=2)

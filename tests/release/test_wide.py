@@ -1,0 +1,228 @@
+"""Regions through the path of all France: same figures wherever, however often it is stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from inegnum.data.areas import load_areas
+from inegnum.errors import InputError
+from inegnum.study import run
+from inegnum.study.rerun import rerun
+from inegnum.study.scale import recompute
+from inegnum.study.scale import run as wide
+from inegnum.study.scale.folder import wide_to_folder
+from inegnum.study.scale.levels import level_sums
+from inegnum.study.scale.partition import compute
+from inegnum.study.spec import Scale, Study, Territory, parse_study
+
+pytestmark = pytest.mark.slow
+
+STUDY = b"""
+name = "corse-2022"
+title_fr = "Corse 2022"
+title_en = "Corsica 2022"
+year = 2022
+seed = 5
+indicators = ["internet_daily", "smartphone"]
+[territory]
+regions = ["94"]
+[frame]
+draws = 4
+[model]
+draws = 200
+[quality]
+variants = false
+"""
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return parse_study(STUDY)
+
+
+@pytest.fixture(scope="module")
+def release(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("wide") / "corse"
+    wide_to_folder(study, Scale(partitions=1, workers=1), out)
+    assert not out.with_name(".corse.parts").exists()
+    return out
+
+
+def outputs(release: Path) -> dict[str, str]:
+    found: dict[str, str] = json.loads((release / "manifest.json").read_text("utf-8"))["outputs"]
+    return found
+
+
+def test_a_release_holds_every_commune_once_by_department(release: Path) -> None:
+    held = pd.read_parquet(release / "communes")
+    communes = load_areas(department="2A")["geo"].tolist()
+    of_2a = held[held["department"] == "2A"]
+    for code in ("internet_daily", "smartphone"):
+        assert sorted(of_2a.loc[of_2a["indicator"] == code, "geo"]) == communes
+    assert set(held["tier"]) == {"F3", "F4"}
+    masked = held["class"] == "D"
+    assert masked.any()
+    assert held.loc[masked, ["est", "lower", "se", "people", "gap_france"]].isna().all().all()
+    assert held.loc[masked, "p_above_france"].notna().all()
+    few = held["N"] < 200
+    assert (held.loc[few, "reason"] == "few_persons").all()
+    table = pd.read_csv(release / "estimates.csv", dtype={"geo": str})
+    assert table.groupby("level")["geo"].nunique().to_dict() == {
+        "france": 1,
+        "region": 1,
+        "department": 2,
+        "epci": 19,
+    }
+    listed = {path.relative_to(release).as_posix() for path in release.rglob("*") if path.is_file()}
+    assert listed - set(outputs(release)) == {"manifest.json", "timings.json"}
+
+
+def test_figures_do_not_depend_on_pieces_and_processes(
+    study: Study, release: Path, tmp_path: Path
+) -> None:
+    wide_to_folder(study, Scale(partitions=2, workers=2), tmp_path / "corse")
+    assert outputs(tmp_path / "corse") == outputs(release)
+
+
+def test_a_run_killed_while_it_writes_starts_again_from_the_last_department(
+    study: Study, release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "study.toml").write_bytes(STUDY)
+    code = """
+import os, signal, sys
+from inegnum.study import run_to_folder
+from inegnum.study.scale.store import Store
+keep = Store.keep
+def dying(self, name, data):
+    if name == "2B.npz":
+        (self.folder / name).write_bytes(data[: len(data) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+    keep(self, name, data)
+Store.keep = dying
+run_to_folder(sys.argv[1], sys.argv[2], workers=1)
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "study.toml"), str(tmp_path / "corse")]
+    died = subprocess.run(command, capture_output=True, check=False)
+    assert died.returncode == -signal.SIGKILL
+    assert not (tmp_path / "corse").exists()
+    asked = []
+    each = wide.each
+
+    def watched(function, job, items, **where):  # type: ignore[no-untyped-def]
+        asked.extend(items)
+        return each(function, job, items, **where)
+
+    monkeypatch.setattr(wide, "each", watched)
+    wide_to_folder(study, Scale(workers=1), tmp_path / "corse")
+    assert asked == [("2B",)]
+    assert outputs(tmp_path / "corse") == outputs(release)
+
+
+def test_a_worker_lost_by_a_dask_cluster_changes_nothing(
+    study: Study, release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("distributed")
+    dead = tmp_path / "dead"
+
+    def lethal(job, departments):  # type: ignore[no-untyped-def]
+        if "2B" in departments and not dead.exists():
+            dead.write_text(str(os.getpid()))
+            os.kill(os.getpid(), signal.SIGKILL)
+        return compute(job, departments)
+
+    monkeypatch.setattr(wide, "compute", lethal)
+    wide_to_folder(study, Scale(scheduler="local", workers=2), tmp_path / "corse")
+    assert int(dead.read_text()) != os.getpid()
+    assert outputs(tmp_path / "corse") == outputs(release)
+
+
+def test_a_commune_is_recomputed_to_the_byte(release: Path) -> None:
+    held = pd.read_parquet(release / "communes" / "2A.parquet")
+    small = held.loc[held["reason"] == "few_persons", "geo"].iloc[0]
+    for commune in ("2A004", small):
+        again = recompute(release, commune)
+        kept = held[held["geo"] == commune].reset_index(drop=True)
+        assert len(kept) == 2
+        for column in kept.columns:
+            found, expected = again.table[column], kept[column]
+            if expected.dtype.kind in "fi":
+                assert found.to_numpy().tobytes() == expected.to_numpy().tobytes(), column
+            else:
+                assert found.tolist() == expected.tolist(), column
+    ajaccio = recompute(release, "2A004")
+    shown = held[held["geo"] == "2A004"]["est"].to_numpy()
+    np.testing.assert_array_equal(ajaccio.draws.values.mean(axis=0), shown)
+    with pytest.raises(InputError, match="not in the release"):
+        recompute(release, "33063")
+
+
+def test_levels_are_sums_of_the_same_draws(study: Study, release: Path, tmp_path: Path) -> None:
+    done = wide.run_wide(study, Scale(workers=1), tmp_path)
+    sums = level_sums(done, "smartphone")
+    level = sums.areas["level"]
+    for values in (sums.yes, sums.persons):
+        region = values[level == "region"][0]
+        # The same numbers added in another order.
+        np.testing.assert_allclose(values[level == "department"].sum(axis=0), region, rtol=1e-12)
+        np.testing.assert_allclose(values[level == "epci"].sum(axis=0), region, rtol=1e-12)
+    # One intercommunality from its communes, each recomputed from the release.
+    held = pd.read_parquet(release / "communes")
+    epci = held.groupby("epci")["geo"].nunique().idxmin()
+    communes = held.loc[held["epci"] == epci, "geo"].unique()
+    yes = np.zeros(study.model.draws)
+    for commune in communes:
+        one = recompute(release, str(commune))
+        yes += one.draws.values[:, 1] * one.persons[:, 1]
+    at = (sums.areas["geo"] == epci) & (level == "epci")
+    np.testing.assert_allclose(sums.yes[at][0], yes, rtol=1e-12)
+
+
+def test_the_ordinary_path_gives_the_same_figures_up_to_its_draws(
+    study: Study, tmp_path: Path
+) -> None:
+    """Other generators of deviations, so other draws: equal within their Monte-Carlo error."""
+    S = 2000
+    many = replace(study, model=replace(study.model, draws=S), indicators=("smartphone",))
+    done = wide.run_wide(many, Scale(workers=1), tmp_path)
+    communes = pd.read_parquet(done.figures.folder / "2A.parquet").set_index("geo")
+    ordinary = run(
+        replace(many, territory=Territory(department="2A", urban="metropole")), jobs=1
+    ).estimates.table.set_index("geo")
+    both = communes.index[communes["est"].notna() & (communes["N"] >= 200)]
+    both = both[ordinary.loc[both, "est"].notna()]
+    assert len(both) > 30
+    a, b = communes.loc[both], ordinary.loc[both]
+    gap = (a["est"] - b["est"]).abs() / (a["se"] * np.sqrt(2 / S))
+    # 4.5 sd over some forty communes; the recentring differs by less than 0.02 of a point.
+    assert gap.max() < 4.5
+    # The log of an sd from S draws has a standard error of 1 / sqrt(2 S); two of them, 4.5 sd.
+    assert np.abs(np.log(a["se"] / b["se"])).max() < 4.5 / np.sqrt(S)
+    np.testing.assert_allclose(a["N"], b["N"], rtol=1e-9)
+
+
+def test_communes_of_france_add_up_to_the_national_rate(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With Corsica standing for France: the anchor must move it, and must hold in every draw."""
+    monkeypatch.setattr(wide, "departments", lambda *_: ("2A", "2B"))
+    france = replace(study, territory=Territory(france=True))
+    done = wide.run_wide(france, Scale(workers=1), tmp_path)
+    for i, (code, fitted) in enumerate(done.fits.items()):
+        sums = level_sums(done, code)
+        rate = sums.yes[0] / sums.persons[0]
+        np.testing.assert_allclose(rate, fitted.national, rtol=0, atol=1e-7)
+        assert np.abs(done.job.shifts[i, 0]).max() > 0.01
+
+
+def test_a_wide_release_runs_again_to_the_same_bytes(release: Path) -> None:
+    assert rerun(release / "manifest.json") == []
