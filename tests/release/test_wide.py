@@ -124,7 +124,7 @@ run_to_folder(sys.argv[1], sys.argv[2], workers=1)
 
     monkeypatch.setattr(wide, "each", watched)
     wide_to_folder(study, Scale(workers=1), tmp_path / "corse")
-    assert asked == [("2B",)]
+    assert [piece.departments for piece in asked] == [("2B",)]
     assert outputs(tmp_path / "corse") == outputs(release)
 
 
@@ -134,11 +134,11 @@ def test_a_worker_lost_by_a_dask_cluster_changes_nothing(
     pytest.importorskip("distributed")
     dead = tmp_path / "dead"
 
-    def lethal(job, departments):  # type: ignore[no-untyped-def]
-        if "2B" in departments and not dead.exists():
+    def lethal(job, piece):  # type: ignore[no-untyped-def]
+        if "2B" in piece.departments and not dead.exists():
             dead.write_text(str(os.getpid()))
             os.kill(os.getpid(), signal.SIGKILL)
-        return compute(job, departments)
+        return compute(job, piece)
 
     monkeypatch.setattr(wide, "compute", lethal)
     wide_to_folder(study, Scale(scheduler="local", workers=2), tmp_path / "corse")

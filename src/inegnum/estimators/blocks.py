@@ -28,7 +28,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from inegnum.data.types import Frame, Indicator
-from inegnum.errors import PublicationError
+from inegnum.errors import PublicationError, StudyError
 from inegnum.estimators.deviations import geographic_codes, require_persons
 from inegnum.estimators.multilevel import Fit
 from inegnum.estimators.spec import Tau
@@ -92,7 +92,18 @@ def posterior_of(fit: Fit, *, seed: int) -> Posterior:
     ------
     PublicationError
         The fit rests on a single national total, which says nothing of areas.
+    StudyError
+        Deviations are tied between neighbours, or informed by respondents of known communes: no
+        commune can then be computed apart from the others.
     """
+    if fit.spec.tau.structure != "iid" or fit.coefficients.communes:
+        raise StudyError(
+            "communes whose deviations are tied together cannot be computed apart",
+            where=fit.indicator.code,
+            got="model.tau.structure or model.area",
+            expected='independent deviations: structure = "iid", no area effects',
+            hint="such a model serves one territory: an EPCI, a department, communes",
+        )
     if fit.tier == "T3":
         raise PublicationError(
             "a single national total says nothing of sub-areas",

@@ -103,6 +103,13 @@ class Territory:
         if len(set(self.regions)) != len(self.regions):
             raise StudyError("a region stands twice", where="territory.regions", got=self.regions)
 
+        if self.wide and (self.levels != _LEVELS[:2] or self.geojson):
+            raise StudyError(
+                "regions and all of France have neither IRIS nor a map",
+                where="territory.levels or territory.geojson",
+                hint="leave both out; communes, EPCI, departments and regions are always given",
+            )
+
     @property
     def wide(self) -> bool:
         """Whether communes are too many for one table: regions, or all of France."""

@@ -169,7 +169,7 @@ def _manifest(
     done: WideRun, communes: pd.DataFrame, gaps: dict[str, float], regions: pd.DataFrame
 ) -> dict[str, Any]:
     study = done.study
-    used: dict[str, Source] = {one.name: one for one in done.national.sources}
+    used: dict[str, Source] = {one.name: one for one in (*done.national.sources, *done.imports)}
     for fitted in done.fits.values():
         used |= {source.name: source for source in fitted.sources}
     sources = tuple(used[name] for name in sorted(used))
@@ -214,8 +214,8 @@ def _verdicts(
     ]
     for i, (code, fitted) in enumerate(done.fits.items()):
         verdicts.append(checks.anchor_shift(code, fitted.diagnostics.shift))
-        if fitted.spec.engine == "laplace":
-            verdicts.append(checks.importance_ratios(code, fitted.diagnostics.khat))
+        if len(fitted.diagnostics.reliability):
+            verdicts.append(checks.fast_engine(code, fitted.diagnostics.reliability))
         if done.study.territory.france:
             shift = done.job.shifts[i, 0]
             verdicts.append(checks.national_sum(code, gaps[code], float(shift.mean())))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -16,6 +16,8 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from inegnum.data.frame import build_frame
+from inegnum.data.frame_levels import communes_of, territory_frame
+from inegnum.data.importers import Imported
 from inegnum.data.types import Frame
 from inegnum.errors import StudyError
 from inegnum.estimates.quality import QualityLimits
@@ -24,7 +26,7 @@ from inegnum.estimators.blocks import Posterior, block_counts
 from inegnum.study.manifest import versions
 from inegnum.study.scale.plan import blocks
 
-__all__ = ["COLUMNS", "Job", "arrays", "block_frame", "compute", "described", "packed"]
+__all__ = ["COLUMNS", "Job", "Piece", "arrays", "block_frame", "compute", "described", "packed"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -69,7 +71,15 @@ class Job:
     versions: dict[str, str]
 
 
-def compute(job: Job, departments: tuple[str, ...]) -> dict[str, bytes]:
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of work: departments, and the rows of imported census files that concern them."""
+
+    departments: tuple[str, ...]
+    imports: tuple[Imported, ...] = ()
+
+
+def compute(job: Job, piece: Piece) -> dict[str, bytes]:
     """Return the files of some departments by name.
 
     Raises
@@ -90,9 +100,11 @@ def compute(job: Job, departments: tuple[str, ...]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     # Many small products: one thread is faster, and the bytes do not depend on the machine's.
     with threadpool_limits(limits=1):
-        for department in departments:
+        for department in piece.departments:
             one = _sums if job.kind == "sums" else _figures
-            found |= {f"{department}.{end}": data for end, data in one(job, department).items()}
+            found |= {
+                f"{department}.{end}": data for end, data in one(job, piece, department).items()
+            }
     return found
 
 
@@ -139,28 +151,33 @@ def arrays(data: bytes, *names: str) -> dict[str, npt.NDArray[Any]]:
         return {name: held[name] for name in names or held.files}
 
 
-def block_frame(job: Job, areas: pd.DataFrame) -> Frame:
-    """Return the frame of a block, margins unreported."""
-    return build_frame(
-        areas,
-        year=job.year,
-        draws=job.frames,
-        seed=job.frame_seed,
-        urban=job.urban,
-        report=False,
+def block_frame(job: Job, areas: pd.DataFrame, imports: tuple[Imported, ...] = ()) -> Frame:
+    """Return the frame of a block, the finest the package and imported files give."""
+    here = tuple(
+        kept for kept in (_within(file, areas["geo"]) for file in imports) if len(kept.table)
     )
+    year, draws, seed, urban = job.year, job.frames, job.frame_seed, job.urban
+    if not here:
+        return build_frame(areas, year=year, draws=draws, seed=seed, urban=urban, report=False)
+    frame = territory_frame(areas, imports=here, year=year, draws=draws, seed=seed, urban=urban)
+    return communes_of(frame).select(areas["geo"].tolist())
 
 
-def _frames(job: Job, department: str) -> Iterator[Frame]:
+def _within(file: Imported, communes: pd.Series) -> Imported:
+    """Keep the rows of some communes, or of their IRIS."""
+    return replace(file, table=file.table[file.table["geo"].str[:5].isin(communes)])
+
+
+def _frames(job: Job, piece: Piece, department: str) -> Iterator[Frame]:
     for areas in blocks(department, job.year, job.urban):
-        yield block_frame(job, areas)
+        yield block_frame(job, areas, piece.imports)
 
 
-def _sums(job: Job, department: str) -> dict[str, bytes]:
+def _sums(job: Job, piece: Piece, department: str) -> dict[str, bytes]:
     """Return persons with each characteristic (I, Q, S) and persons (I, S) of a department."""
     n, Q, S = job.shifts.shape
     yes, persons = np.zeros((n, Q, S)), np.zeros((n, S))
-    for frame in _frames(job, department):
+    for frame in _frames(job, piece, department):
         for i, posterior in enumerate(job.posteriors):
             counts, people = block_counts(posterior, frame, job.shifts[i])
             yes[i] += counts.sum(axis=2)
@@ -168,7 +185,7 @@ def _sums(job: Job, department: str) -> dict[str, bytes]:
     return {"npz": packed({"yes": yes, "persons": persons})}
 
 
-def _figures(job: Job, department: str) -> dict[str, bytes]:
+def _figures(job: Job, piece: Piece, department: str) -> dict[str, bytes]:
     """Return the table of a department's communes, and sums by intercommunality.
 
     Arrays: ``epci`` (E,) codes and, by indicator, ``CODE.yes`` and ``CODE.persons`` (E, S).
@@ -176,7 +193,7 @@ def _figures(job: Job, department: str) -> dict[str, bytes]:
     parts: dict[str, list[pd.DataFrame]] = {p.indicator.code: [] for p in job.posteriors}
     sums: dict[str, tuple[Floats, Floats]] = {}
     shape = (len(job.posteriors), job.shifts.shape[2])
-    for frame in _frames(job, department):
+    for frame in _frames(job, piece, department):
         codes = frame.areas["epci"].to_numpy()
         members = {str(code): np.flatnonzero(codes == code) for code in sorted(set(codes))}
         for code in members:

@@ -58,7 +58,7 @@ def blocks(
     everyone = commune_margins(year)
     inside = everyone.areas.loc[everyone.areas["department"] == department, "geo"]
     areas = area_columns(everyone.at(inside.tolist()), urban)
-    areas = areas.sort_values(["urban", "geo"])[["geo"]].reset_index(drop=True)
+    areas = areas.sort_values(["urban", "geo"])[["geo", "name"]].reset_index(drop=True)
     return tuple(areas.iloc[i : i + BLOCK] for i in range(0, len(areas), BLOCK))
 
 

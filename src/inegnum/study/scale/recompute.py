@@ -102,7 +102,7 @@ def job_of(release: Path) -> Job:
     posteriors = tuple(
         Posterior(
             indicator(code),
-            Coefficients(*(held[f"{code}.{part}"] for part in ("profile", "urban", "region"))),
+            Coefficients(held[f"{code}.profile"], held[f"{code}.urban"], held[f"{code}.region"]),
             held[f"{code}.national"],
             study.model.tau,
             seed_for(study, code),
@@ -125,5 +125,11 @@ def _manifest(release: Path) -> dict[str, Any]:
             where=str(release),
             expected="a folder written by a study with france = true or regions = [...]",
             hint="the draws of another release are in its draws.parquet",
+        )
+    if manifest["study"]["frame"]["imports"]:
+        raise InputError(
+            "the frame rests on files that are not in the release",
+            where=", ".join(manifest["study"]["frame"]["imports"]),
+            hint="run the study again where these files stand",
         )
     return manifest

@@ -20,19 +20,22 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from inegnum.data.frame import national_frame
+from inegnum.data.frame_import import imported_source
+from inegnum.data.importers import Imported
+from inegnum.data.margins import commune_margins
 from inegnum.data.survey import load_survey
 from inegnum.data.types import Frame
-from inegnum.errors import BenchmarkError
+from inegnum.errors import BenchmarkError, StudyError
 from inegnum.estimators.blocks import Posterior, posterior_of
 from inegnum.estimators.multilevel import Fit, fit
 from inegnum.estimators.spec import ModelSpec
-from inegnum.provenance import sha256_bytes
+from inegnum.provenance import Source, sha256_bytes
 from inegnum.study.evidence import spec_for
 from inegnum.study.manifest import versions
-from inegnum.study.pipeline import seed_for, timed
+from inegnum.study.pipeline import imports_of, seed_for, timed
 from inegnum.study.progress import Progress
 from inegnum.study.scale.executor import each
-from inegnum.study.scale.partition import Job, arrays, compute, packed
+from inegnum.study.scale.partition import Job, Piece, arrays, compute, packed
 from inegnum.study.scale.plan import departments, pieces
 from inegnum.study.scale.store import Store
 from inegnum.study.spec import Scale, Study
@@ -61,6 +64,8 @@ class WideRun:
     job : Job
         That of the figures.
     departments : tuple of str
+    imports : tuple of Source
+        Census files the frame rests on, beside those of the package.
     figures : Store
         ``DEPARTMENT.parquet`` and ``DEPARTMENT.npz``.
     timings : dict of str to float
@@ -72,6 +77,7 @@ class WideRun:
     national: Frame
     job: Job
     departments: tuple[str, ...]
+    imports: tuple[Source, ...]
     figures: Store
     timings: dict[str, float]
 
@@ -110,12 +116,13 @@ def run_wide(
         fits = dict(zip(specs, found, strict=True))
     job = job_for(study, _posteriors(study, fits))
     names = departments(study.territory, study.year)
-    root = work / _key(job)
+    imports = _imports(study, names)
+    root = work / _key(job, imports)
 
     def ready(kind: Literal["sums", "figures"], job: Job) -> Store:
         store = Store(root / kind)
         with timed(timings, kind):
-            _complete(store, replace(job, kind=kind), names, scale, progress)
+            _complete(store, replace(job, kind=kind), names, (scale, imports), progress)
         return store
 
     if study.territory.france:
@@ -126,7 +133,9 @@ def run_wide(
         shift = national_shifts(job.posteriors, sums, names, nodes)
         job = replace(job, shifts=shift[:, None, :])
     notes = {code: (*left, *fits[code].diagnostics.notes) for code, (_, left) in specs.items()}
-    return WideRun(study, fits, notes, national, job, names, ready("figures", job), timings)
+    used = tuple(imported_source(file) for file in imports)
+    figures = ready("figures", job)
+    return WideRun(study, fits, notes, national, job, names, used, figures, timings)
 
 
 def job_for(study: Study, posteriors: tuple[Posterior, ...], shifts: Floats | None = None) -> Job:
@@ -155,7 +164,22 @@ def _posteriors(study: Study, fits: dict[str, Fit]) -> tuple[Posterior, ...]:
     return tuple(posterior_of(one, seed=seed_for(study, code)) for code, one in fits.items())
 
 
-def _key(job: Job) -> str:
+def _imports(study: Study, names: tuple[str, ...]) -> tuple[Imported, ...]:
+    """Return the census files of a wide study: bases of communes or IRIS."""
+    areas = commune_margins(study.year).areas
+    found = imports_of(study, areas[areas["department"].isin(names)])
+    detail = [file.file for file in found if file.kind == "detail"]
+    if detail:
+        raise StudyError(
+            "detail files are read for one territory, not for regions or all of France",
+            where="frame.imports",
+            got=", ".join(detail),
+            expected="bases of communes or IRIS",
+        )
+    return found
+
+
+def _key(job: Job, imports: tuple[Imported, ...]) -> str:
     """Return a name for everything the figures depend on."""
     settings = {
         "year": job.year,
@@ -164,6 +188,7 @@ def _key(job: Job) -> str:
         "tau": [asdict(one.tau) for one in job.posteriors],
         "seeds": [one.seed for one in job.posteriors],
         "versions": job.versions,
+        "imports": [file.sha256 for file in imports],
     }
     posterior = sha256_bytes(pack_posteriors(job))
     return sha256_bytes((json.dumps(settings, sort_keys=True) + posterior).encode())[:16]
@@ -184,16 +209,28 @@ def pack_posteriors(job: Job) -> bytes:
     return packed(values)
 
 
+def _of(file: Imported, departments: tuple[str, ...]) -> Imported:
+    return replace(file, table=file.table[file.table["geo"].str.startswith(departments)])
+
+
 def _complete(
-    store: Store, job: Job, names: tuple[str, ...], scale: Scale, progress: Progress
+    store: Store,
+    job: Job,
+    names: tuple[str, ...],
+    where: tuple[Scale, tuple[Imported, ...]],
+    progress: Progress,
 ) -> None:
     """Compute the departments that the store lacks."""
+    scale, imports = where
     lacking = tuple(
         name for name in names if not store.has(*(f"{name}.{end}" for end in _ENDS[job.kind]))
     )
     if not lacking:
         return
-    work = pieces(lacking, job.year, scale.partitions)
+    work = [
+        Piece(names, tuple(_of(file, names) for file in imports))
+        for names in pieces(lacking, job.year, scale.partitions)
+    ]
     done = each(compute, job, work, workers=scale.workers, scheduler=scale.scheduler)
     for files in progress.over(job.kind, done, len(work)):
         for name, data in files.items():
