@@ -16,6 +16,7 @@ import pandas as pd
 from inegnum.data.frame_given import MARGIN_COLUMNS
 from inegnum.data.frame_joint import JOINT_COLUMNS
 from inegnum.data.importers import Imported
+from inegnum.data.importers.tidy import PUBLISHED_ON
 from inegnum.errors import InputError
 from inegnum.provenance import Source
 
@@ -59,6 +60,7 @@ def imported_source(file: Imported) -> Source:
         licence="etalab-2.0",
         sha256=file.sha256,
         role="fit",
+        geo_vintage=f"COG {file.geography or file.year + PUBLISHED_ON}",
         transformation="; ".join(file.notes),
     )
 

@@ -14,21 +14,19 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 import pandas as pd
 
 from inegnum.data import catalogue
 from inegnum.data.importers import Imported, read_file
+from inegnum.data.importers.tidy import PUBLISHED_ON
 from inegnum.data.strict import into, read_toml
 from inegnum.data.vintages import Event, follow, known_events
 from inegnum.errors import InputError, ProvenanceError
 from inegnum.provenance import read_checked, sha256_bytes
 
 __all__ = ["brought_forward", "geography_of", "read_import", "reference_year", "write_import"]
-
-# Years between a census and the communes its files are published on.
-_PUBLISHED_ON: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,8 @@ def read_import(path: Path, *, departments: tuple[str, ...] = ()) -> Imported:
             expected=f"{record.name} beside it",
             hint="run `inegnum import` again: it writes both",
         )
-    return read_file(path, departments=departments)
+    # Named as the study names it, whatever the member of the archive is called.
+    return replace(read_file(path, departments=departments), file=path.name)
 
 
 def _looks_tidy(path: Path) -> bool:
@@ -121,8 +120,15 @@ def _tidied(path: Path, record: Path) -> Imported:
     numbers = {"value", "age_from", "age_to", "n", "N", "N2"} & set(table.columns)
     for column in sorted(numbers):
         table[column] = pd.to_numeric(table[column])
+    origin = f"Tidied from {told.file}, sha256 {told.sha256}."
     return Imported(
-        told.kind, told.year, told.level, table, told.file, told.sha256, notes=told.notes
+        told.kind,
+        told.year,
+        told.level,
+        table,
+        path.name,
+        told.tidy_sha256,
+        notes=(origin, *told.notes),
     )
 
 
@@ -132,8 +138,8 @@ def reference_year() -> int:
 
 
 def geography_of(file: Imported) -> int:
-    """Return the year of the communes a census file is published on."""
-    return file.year + _PUBLISHED_ON
+    """Return the year of the communes the rows of a census file stand on."""
+    return file.geography or file.year + PUBLISHED_ON
 
 
 def brought_forward(
@@ -178,7 +184,7 @@ def brought_forward(
         )
         table = _summed(table)
     notes = (*file.notes, f"Communes of {since} followed to {until}: {_told(held)}.")
-    return replace(file, table=table.reset_index(drop=True), notes=notes)
+    return replace(file, table=table.reset_index(drop=True), notes=notes, geography=until)
 
 
 def _epcis(territory: Collection[str]) -> list[str]:

@@ -5,6 +5,7 @@ Limits are arguments with a reason, not constants of the code that computes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import pandas as pd
@@ -15,6 +16,7 @@ from inegnum.review.verdict import Verdict
 __all__ = [
     "anchor_shift",
     "fast_engine",
+    "geography",
     "masked_share",
     "national_sum",
     "predictive",
@@ -152,6 +154,27 @@ def year_gap(survey: int, census: int, *, limit: int = 2) -> Verdict:
         f"The survey is of {survey}, the oldest census margins of {census}, scaled to the year.",
         f"L'enquête date de {survey}, les marges censitaires les plus anciennes de {census}, "
         "mises à l'échelle de l'année.",
+    )
+
+
+def geography(changed: Sequence[str]) -> Verdict:
+    """Name the communes that changed since the margins of 2018, whose rates are those of a part."""
+    found = float(len(changed))
+    told = "; ".join(changed[:10])
+    return Verdict(
+        "geography",
+        _status(found, 0.0),
+        found,
+        0.0,
+        "No commune of the territory is known to have changed since 2023; older margins join by"
+        " code."
+        if not changed
+        else f"Communes changed since the margins of 2018, which are those of a part: {told}.",
+        "Aucune commune du territoire n'a changé depuis 2023, à notre connaissance ; les marges "
+        "plus anciennes se joignent par code."
+        if not changed
+        else "Des communes ont changé depuis les marges de 2018, qui sont celles d'une partie : "
+        f"{told}.",
     )
 
 

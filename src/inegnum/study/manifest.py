@@ -31,6 +31,7 @@ def versions(engine: str) -> dict[str, str]:
 def given_with(study: Study) -> tuple[Source, ...]:
     """Return the files of shapes and of events a study names as sources, with their hashes."""
     named = {study.territory.geojson: "shapes of the areas", study.frame.events: "events"}
+    years = {study.territory.geojson: study.territory.geojson_year}
     return tuple(
         Source(
             name=Path(file).name,
@@ -42,6 +43,7 @@ def given_with(study: Study) -> tuple[Source, ...]:
             licence="",
             sha256=sha256_file(Path(file)),
             role="fit",
+            geo_vintage=f"COG {year}" if (year := years.get(file)) else "",
         )
         for file, title in named.items()
         if file

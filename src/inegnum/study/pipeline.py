@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -29,7 +29,7 @@ from inegnum.data.importers import Imported
 from inegnum.data.imports import brought_forward, read_import
 from inegnum.data.margins import CENSUS_YEAR
 from inegnum.data.types import Frame
-from inegnum.data.vintages import read_events
+from inegnum.data.vintages import FIRST_EVENT, Event, read_events
 from inegnum.errors import StudyError
 from inegnum.estimates.table import Estimates, combine
 from inegnum.estimators.spec import ModelSpec
@@ -38,7 +38,9 @@ from inegnum.review import run_checks as checks
 from inegnum.review.isolation import isolation
 from inegnum.review.verdict import Verdict
 from inegnum.study.evidence import spec_for
+from inegnum.study.geography import changed_since, same_geography
 from inegnum.study.indicator import Frames, IndicatorRun, run_indicator
+from inegnum.study.manifest import given_with
 from inegnum.study.progress import Progress
 from inegnum.study.shapes import named_by_shapes
 from inegnum.study.spec import Publication, Study
@@ -184,7 +186,10 @@ def frames_of(study: Study) -> Frames:
     """Return the frames of a study, areas labelled with the territory as a whole."""
     territory = study.territory
     areas = areas_of(study)
-    imports = imports_of(study, areas)
+    choice = study.frame
+    events = read_events(Path(choice.events)) if choice.events else None
+    same_geography(given_with(study), list(areas["geo"]), events=events)
+    imports = imports_of(study, areas, events)
     seed = seed_for(study, "frame")
     code = territory.epci or territory.department or study.name
     names = areas["epci_name"].unique()
@@ -213,16 +218,16 @@ def frames_of(study: Study) -> Frames:
     return Frames(chosen, national, own, finest if cut else None)
 
 
-def imports_of(study: Study, areas: pd.DataFrame) -> tuple[Imported, ...]:
+def imports_of(
+    study: Study, areas: pd.DataFrame, events: Sequence[Event] | None
+) -> tuple[Imported, ...]:
     """Return the census files a study names, brought to the communes of the package."""
-    choice = study.frame
-    events = read_events(Path(choice.events)) if choice.events else None
     departments = tuple(sorted(areas["department"].unique()))
     return tuple(
         brought_forward(
             read_import(Path(path), departments=departments), list(areas["geo"]), events=events
         )
-        for path in choice.imports
+        for path in study.frame.imports
     )
 
 
@@ -231,6 +236,13 @@ def _used(frames: Frames, found: dict[str, IndicatorRun]) -> tuple[Source, ...]:
     for result in found.values():
         sources |= {source.name: source for source in result.fit.sources}
     return tuple(sources[name] for name in sorted(sources))
+
+
+def _moved(estimates: Estimates) -> list[str]:
+    """Return what changed in the territory's communes since the package's older tables."""
+    table = estimates.table
+    communes = table.loc[table["level"] == "commune", "geo"].unique()
+    return changed_since(FIRST_EVENT, list(map(str, communes)), where="geography")
 
 
 def _verdicts(
@@ -244,6 +256,7 @@ def _verdicts(
         isolation(inputs, catalogue_sources()),
         # Diploma and age by commune are the oldest margins of the frame.
         checks.year_gap(study.year, CENSUS_YEAR),
+        checks.geography(_moved(estimates)),
     ]
     for result in found.values():
         verdicts.extend(result.verdicts)

@@ -61,6 +61,9 @@ class Territory:
         File of the areas' shapes, beside the study; the package has those of eight metropolises.
     geojson_code : str
         Property of that file that holds the codes.
+    geojson_year : int
+        Year of the communes of that file (1 January), when it is known: a commune that changed
+        since is then refused.
     """
 
     epci: str | None = None
@@ -73,6 +76,7 @@ class Territory:
     urban: Literal["metropole", "own"] = "metropole"
     geojson: str = ""
     geojson_code: str = "geo"
+    geojson_year: int = 0
 
     def __post_init__(self) -> None:
         ways = ("epci", "department", "communes", "regions", "france")

@@ -17,11 +17,13 @@ import pandas as pd
 
 from inegnum.errors import InputError
 
-__all__ = ["OLDEST", "TIDY_COLUMNS", "Cell", "Imported", "tidy_rows", "to_margins"]
+__all__ = ["OLDEST", "PUBLISHED_ON", "TIDY_COLUMNS", "Cell", "Imported", "tidy_rows", "to_margins"]
 
 Cell = Mapping[str, str | int]
 
 OLDEST: Final = 120
+# Years between a census and the communes its files are published on.
+PUBLISHED_ON: Final = 2
 TIDY_COLUMNS: Final = (
     "geo",
     "level",
@@ -69,6 +71,8 @@ class Imported:
         What a reader must know (English).
     names : mapping of str to str
         Names of areas by code, when the file gives them.
+    geography : int
+        Year of the communes its rows were brought to; 0 when they stand as published.
     """
 
     kind: Kind
@@ -80,6 +84,7 @@ class Imported:
     unused: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
+    geography: int = 0
 
 
 # Columns of the package's own census tables, as rows of the tidy shape.
