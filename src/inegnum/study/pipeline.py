@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -186,10 +186,8 @@ def frames_of(study: Study) -> Frames:
     """Return the frames of a study, areas labelled with the territory as a whole."""
     territory = study.territory
     areas = areas_of(study)
-    choice = study.frame
-    events = read_events(Path(choice.events)) if choice.events else None
-    same_geography(given_with(study), list(areas["geo"]), events=events)
-    imports = imports_of(study, areas, events)
+    same_geography(given_with(study), list(areas["geo"]), events=_events(study))
+    imports = imports_of(study, areas)
     seed = seed_for(study, "frame")
     code = territory.epci or territory.department or study.name
     names = areas["epci_name"].unique()
@@ -218,10 +216,14 @@ def frames_of(study: Study) -> Frames:
     return Frames(chosen, national, own, finest if cut else None)
 
 
-def imports_of(
-    study: Study, areas: pd.DataFrame, events: Sequence[Event] | None
-) -> tuple[Imported, ...]:
+def _events(study: Study) -> tuple[Event, ...] | None:
+    """Return the events of communes a study names, None when it names none."""
+    return read_events(Path(study.frame.events)) if study.frame.events else None
+
+
+def imports_of(study: Study, areas: pd.DataFrame) -> tuple[Imported, ...]:
     """Return the census files a study names, brought to the communes of the package."""
+    events = _events(study)
     departments = tuple(sorted(areas["department"].unique()))
     return tuple(
         brought_forward(
