@@ -10,7 +10,10 @@ sys.path.insert(0, str(HERE.parent / "src"))
 sys.path.insert(0, str(HERE))
 
 from dictionary import write_dictionary  # noqa: E402
+from docutils import nodes  # noqa: E402
+from docutils.utils.math.latex2mathml import tex2mathml  # noqa: E402
 from sphinx.application import Sphinx  # noqa: E402
+from sphinx.writers.html5 import HTML5Translator  # noqa: E402
 
 import inegnum  # noqa: E402
 
@@ -23,7 +26,6 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
-    "sphinx.ext.mathjax",
 ]
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
@@ -37,9 +39,11 @@ napoleon_use_rtype = False
 napoleon_use_ivar = True
 templates_path = ["templates"]
 exclude_patterns = ["build", "site"]
+html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = f"inegnum {version}"
 html_show_sphinx = False
+html_show_copyright = False
 
 
 def keep_layout(*told: object) -> None:
@@ -56,9 +60,23 @@ def keep_layout(*told: object) -> None:
             lines += ["::", "", *[f"   {line}" for line in rest], ""]
 
 
+def inline_math(writer: HTML5Translator, node: nodes.math) -> None:
+    """Write a formula as MathML, which browsers draw by themselves, without a connection."""
+    writer.body.append(tex2mathml(node.astext()))
+    raise nodes.SkipNode
+
+
+def displayed_math(writer: HTML5Translator, node: nodes.math_block) -> None:
+    """Write a formula on its own line."""
+    formula = tex2mathml(node.astext(), as_block=True)
+    writer.body.append(f'<div class="math">{formula}</div>')
+    raise nodes.SkipNode
+
+
 def setup(app: Sphinx) -> None:
-    """Install the hook."""
+    """Install the hook and the writer of formulas."""
     app.connect("autodoc-process-docstring", keep_layout)
+    app.add_html_math_renderer("mathml", (inline_math, None), (displayed_math, None))
 
 
 write_dictionary(HERE / "reference" / "dictionary.md")

@@ -7,7 +7,8 @@ from pathlib import Path
 from inegnum.data import catalogue
 from inegnum.data.codebook import AXES
 from inegnum.data.indicators import definitions
-from inegnum.release.downloads import FIELDS
+from inegnum.estimates.profiles import COLUMNS
+from inegnum.release.downloads import FIELDS, GROUP_FIELDS
 
 HEAD = """# Data dictionary
 
@@ -30,6 +31,9 @@ def write_dictionary(path: Path) -> None:
     """Write the page."""
     lines = [HEAD, "## Columns of a release (`estimates.csv`)", ""]
     lines += _table(("column", "what it holds"), [(f"`{k}`", v) for k, v in FIELDS.items()])
+    lines += ["## Columns of the groups of residents (`profiles.csv`)", ""]
+    meanings = {**FIELDS, **GROUP_FIELDS}
+    lines += _table(("column", "what it holds"), [(f"`{k}`", meanings[k]) for k in COLUMNS])
     lines += ["## Indicators", ""]
     entries = [entry.indicator for entry in definitions()]
     lines += _table(

@@ -42,5 +42,15 @@ def site(release_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         out=folder / "site",
         languages=["fr", "en"],
         supply=supply,
+        previous=write_release(folder / "before", seed=11),
         as_of=date(2024, 6, 1),
     )
+
+
+@pytest.fixture(scope="session")
+def site_without_shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A territory the package has no shapes for: no map, the rest whole."""
+    folder = tmp_path_factory.mktemp("nowhere")
+    release = write_release(folder / "release", drawn=False)
+    supply = read_places(write_places(folder / "places.csv"), source="Simulated")
+    return publish(release, out=folder / "site", supply=supply, as_of=date(2024, 6, 1))

@@ -38,3 +38,10 @@ def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "reference" / "api" / "inegnum.release.site.html").is_file()
+    for page in tmp_path.rglob("*.html"):
+        # Nothing is fetched to read a page: formulas are MathML.
+        fetched = re.findall(
+            r"<(?:script|link|img)[^>]*(?:src|href)=\"(https?:[^\"]*)", page.read_text()
+        )
+        assert fetched == [], page.name
+    assert "<math" in (tmp_path / "methods.html").read_text("utf-8")
