@@ -82,6 +82,20 @@ def grid_geometry() -> dict[str, Any]:
     return {"type": "FeatureCollection", "features": features}
 
 
+def halves(geometry: dict[str, Any]) -> dict[str, Any]:
+    """Cut each four-sided area in two neighbourhoods, west and east."""
+    features = []
+    for feature in geometry["features"]:
+        a, b, c, d, _ = np.array(feature["geometry"]["coordinates"][0])
+        low, high = (a + b) / 2, (d + c) / 2
+        for k, ring in enumerate(([a, low, high, d, a], [low, b, c, high, low])):
+            inside = feature["properties"]
+            place = {"geo": f"{inside['geo']}010{k + 1}", "name": f"{inside['name']} {k + 1}"}
+            shape = {"type": "Polygon", "coordinates": [[list(map(float, x)) for x in ring]]}
+            features.append({"type": "Feature", "properties": place, "geometry": shape})
+    return {"type": "FeatureCollection", "features": features}
+
+
 def real_geometry(path: Path) -> dict[str, Any]:
     """The same release on the outlines of real communes (for looking at the pages)."""
     raw = json.loads(path.read_text("utf-8"))
@@ -105,7 +119,9 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
 
-def simulate(geometry: dict[str, Any], seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def simulate(
+    geometry: dict[str, Any], seed: int, *, iris: bool = False
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Estimates and draws of every level and indicator, simulated."""
     rng = np.random.default_rng(seed)
     places = [(f["properties"]["geo"], f["properties"]["name"]) for f in geometry["features"]]
@@ -126,8 +142,15 @@ def simulate(geometry: dict[str, Any], seed: int) -> tuple[pd.DataFrame, pd.Data
         columns += [
             ("commune", geo, name, local[:, k], persons[k]) for k, (geo, name) in enumerate(places)
         ]
+        if iris:
+            below = [f["properties"] for f in halves(geometry)["features"]]
+            logits = rng.normal(logit, 0.3, len(below)) + rng.normal(0, 0.4, (DRAWS, len(below)))
+            columns += [
+                ("iris", place["geo"], place["name"], _sigmoid(logits[:, k]), 2000.0)
+                for k, place in enumerate(below)
+            ]
         for level, geo, name, values, N in columns:
-            row = _row(values, france, metro if level == "commune" else None, float(N))
+            row = _row(values, france, metro if level in ("commune", "iris") else None, float(N))
             rows.append(
                 {"geo": geo, "level": level, "name": name, "indicator": code}
                 | {"universe": universe, "year": 2022, "prob": 0.95}
@@ -217,7 +240,7 @@ def group_rates(estimates: pd.DataFrame, seed: int) -> pd.DataFrame:
     rng = np.random.default_rng(seed + 2)
     keys = [(margin, group) for margin, groups in PROFILE_GROUPS.items() for group in groups]
     rows: list[dict[str, Any]] = []
-    for area in estimates[estimates["level"] != "france"].to_dict("records"):
+    for area in estimates[estimates["level"].isin(["epci", "commune"])].to_dict("records"):
         for margin, group in keys:
             N = float(area["N"]) / len(PROFILE_GROUPS[margin])
             row = {key: area[key] for key in ("indicator", "level", "geo", "prob")}
@@ -331,12 +354,17 @@ def manifest_of(tables: dict[str, pd.DataFrame], n_areas: int, seed: int) -> dic
 
 
 def write_release(
-    path: Path, *, geometry: dict[str, Any] | None = None, seed: int = 7, drawn: bool = True
+    path: Path,
+    *,
+    geometry: dict[str, Any] | None = None,
+    seed: int = 7,
+    drawn: bool = True,
+    iris: bool = False,
 ) -> Path:
-    """Write a simulated release folder and return it; without shapes unless `drawn`."""
+    """Write a simulated release folder; without shapes unless `drawn`, with two IRIS a commune."""
     path.mkdir(parents=True, exist_ok=True)
     shapes = geometry or grid_geometry()
-    estimates, draws = simulate(shapes, seed)
+    estimates, draws = simulate(shapes, seed, iris=iris)
     tables = {"estimates.csv": estimates, **side_tables(estimates, seed)}
     tables["profiles.csv"] = group_rates(estimates, seed)
     for name, table in tables.items():
@@ -345,7 +373,9 @@ def write_release(
     estimates.to_excel(path / "estimates.xlsx", index=False)
     draws.to_parquet(path / "draws.parquet", index=False)
     if drawn:
-        (path / "estimates.geojson").write_text(json.dumps(shapes), "utf-8")
+        below = halves(shapes)["features"] if iris else []
+        collection = {**shapes, "features": [*shapes["features"], *below]}
+        (path / "estimates.geojson").write_text(json.dumps(collection), "utf-8")
     manifest = manifest_of(tables, len(shapes["features"]), seed)
     manifest["outputs"] = {file.name: _hash(file) for file in sorted(path.iterdir())}
     (path / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False), "utf-8")

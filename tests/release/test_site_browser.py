@@ -11,14 +11,14 @@ from playwright.sync_api import Browser, Page
 
 from inegnum.release.cards import people_sentence
 from inegnum.release.compare import difference, local_draws
-from inegnum.release.read import Release
-from inegnum.release.site import PAGES
+from inegnum.release.read import Release, read_release
+from inegnum.release.site import PAGES, publish
 from inegnum.release.text import phrases
 from release.browsing import axe_violations, browser, overflows, visit
-from release.synthetic import INDICATORS
+from release.synthetic import INDICATORS, write_release
 
 pytestmark = pytest.mark.browser
-EVERY = (*PAGES, "communes/99001", "communes/99012")
+EVERY = (*(page for page in PAGES if page != "iris"), "communes/99001", "communes/99012")
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +240,49 @@ def test_what_changed_since_the_last_release(newcomer: Newcomer, release: Releas
     row = newcomer.page.locator("table").first.locator("tr", has_text="Smartphone").inner_text()
     assert now in row.split("\t")
     assert newcomer.reads(words["changes.seed"])
+
+
+# --- one more scale: IRIS --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def with_iris(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Release]:
+    folder = tmp_path_factory.mktemp("iris")
+    release = write_release(folder / "release", iris=True)
+    return publish(release, out=folder / "site"), read_release(release)
+
+
+@pytest.mark.parametrize("language", ["fr", "en"])
+def test_neighbourhoods_are_one_more_scale_and_masked_ones_are_seen(
+    started: Browser, with_iris: tuple[Path, Release], language: str
+) -> None:
+    site, release = with_iris
+    seen = visit(started, site / language / "index.html")
+    seen.page.locator('#controls a[href="iris.html"]').click()
+    page = seen.page
+    for code in INDICATORS:
+        page.select_option("#indicator", code)
+        rows = release.at("iris", code)
+        masked = int((rows["class"] == "D").sum())
+        assert 0 < masked < len(rows)
+        page.check("input[name=metric][value=rate]")
+        shown = page.locator('figure[data-metric="rate"]:visible')
+        assert shown.locator(".area").count() == len(rows)
+        assert shown.locator('use[fill="url(#masked)"]').count() == masked
+        said = page.locator("p strong:visible").inner_text()
+        assert said.startswith(f"{len(rows) - masked} ")
+        page.check("input[name=metric][value=above]")
+        assert page.locator("main table:visible tbody tr").count() == len(rows)
+    assert axe_violations(page) == []
+    assert (seen.errors, seen.outside) == ([], [])
+    page.set_viewport_size({"width": 320, "height": 800})
+    assert not overflows(page)
+
+
+def test_a_release_without_neighbourhoods_does_not_speak_of_them(site: Path) -> None:
+    assert not (site / "fr" / "iris.html").exists()
+    for page in (site / "fr").rglob("*.html"):
+        assert "iris.html" not in page.read_text("utf-8")
 
 
 # --- a territory without shapes ------------------------------------------------------------------

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from inegnum.errors import InputError
+from inegnum.release.areas import level_outline
 from inegnum.release.cards import concerned
 from inegnum.release.compare import local_draws
-from inegnum.release.geo import outline
 from inegnum.release.needs import place_gaps, supply_rows
 from inegnum.release.read import Release
-from inegnum.release.report import commune_names
 from inegnum.release.supply import Place, nearest_places, read_places, reference_supply
 from inegnum.release.text import phrases
 from release.synthetic import write_places
@@ -74,7 +73,7 @@ def test_nearest_places_agree_with_proj() -> None:
 
 def test_need_beside_supply(release: Release, tmp_path: Path) -> None:
     supply = read_places(write_places(tmp_path / "places.csv"), source="Simulated")
-    shapes = outline(release.geometry, commune_names(release)).shapes
+    shapes = level_outline(release).shapes
     words = phrases("fr")
     draws = release.draws()
     local = {level: local_draws(draws, "smartphone", level) for level in ("commune", "epci")}

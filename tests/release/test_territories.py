@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from inegnum.data.areas import load_areas
+from inegnum.errors import InputError
+from inegnum.release.site import publish
 from inegnum.study import load_study, run_to_folder
 from inegnum.study.new import new_study
 
@@ -64,9 +66,30 @@ def test_from_a_code_to_a_release(epci: str, tmp_path: Path) -> None:
     assert (tmp_path / "release" / "report.html").stat().st_size > 50_000
 
 
-def test_a_territory_without_shapes_is_refused_before_any_work(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_territory_without_shapes_has_no_map_and_the_rest_whole(tmp_path: Path) -> None:
     path = new_study(DOMBES, out=tmp_path / "study.toml")
-    with pytest.raises(ValueError, match="give a GeoJSON of the territory"):
+    shortened(path)
+    spoken = run_to_folder(load_study(path), tmp_path / "release", language="en")
+    assert "No outlines of these communes" in spoken
+    assert not (tmp_path / "release" / "estimates.geojson").exists()
+    assert '<svg class="map"' not in (tmp_path / "release" / "report.html").read_text("utf-8")
+    site = publish(tmp_path / "release", out=tmp_path / "site")
+    for language in ("fr", "en"):
+        pages = {page.stem for page in (site / language / "communes").glob("*.html")}
+        assert pages == set(load_areas(epci=DOMBES)["geo"])
+        front = (site / language / "index.html").read_text("utf-8")
+        assert '<svg class="map"' not in front
+        assert '<svg class="chart"' in front
+    assert not (site / "downloads" / "estimates.geojson").exists()
+
+
+def test_shapes_that_lack_a_commune_are_refused_before_any_work(tmp_path: Path) -> None:
+    path = new_study(DOMBES, out=tmp_path / "study.toml")
+    shapes = squares(list(load_areas(epci=DOMBES)["geo"])[1:])
+    (tmp_path / "shapes.geojson").write_text(json.dumps(shapes), encoding="utf-8")
+    shortened(path, "shapes.geojson")
+    with pytest.raises(InputError, match="areas have no shape"):
         run_to_folder(load_study(path), tmp_path / "release")
     assert not (tmp_path / "release").exists()
 

@@ -39,7 +39,7 @@ def test_no_phrase_is_left_in_the_other_language() -> None:
         *("why.delta", "section.sources", "reference.comparable", "verdict.status"),
         "people.concerned",
         *("glossary.poststratification.term", "nav.label", "source.transformation"),
-        *("explore.level_commune", "sheet.similar_head"),
+        *("explore.level_commune", "sheet.similar_head", "table.area_iris"),
         "short.smartphone",
     }
     assert {key for key in fr if fr[key] == en[key] and fr[key] and len(fr[key]) > 3} <= alike

@@ -83,6 +83,23 @@ def test_the_whole_is_the_sum_of_its_areas(world, fitted):
     np.testing.assert_allclose(sums[whole.index], whole, atol=0.35)
 
 
+def test_iris_are_summed_to_their_commune(world, fitted):
+    frame = world.metropolis
+    names = frame.areas["geo"].str[:5]
+    cut = frame.areas.assign(
+        level="iris", geo=names + [f"010{i}" for i in range(6)], commune=["33000", "33001"] * 3
+    ).assign(commune_name=lambda t: t["commune"])
+    finest = replace(frame, areas=cut)
+    drawn = area_draws(fitted, finest, national=world.national, whole=(WHOLE, "whole"), seed=2)
+    areas = tabulate(drawn, year=2022, limits=OPEN)
+    table = profile_rates(fitted, finest, areas, survey=world.survey, seed=2, limits=OPEN)
+    assert set(table["geo"]) == {WHOLE, "33000", "33001"}
+    ages = table[table["margin"] == "age"].groupby("geo")["people"].sum()
+    expected = areas.set_index("geo")["people"]
+    # Six groups, each rounded to a tenth of a person.
+    np.testing.assert_allclose(ages, expected[ages.index], atol=0.35)
+
+
 def test_the_truth_of_each_group_is_inside(world, fitted):
     _, table = rates(world, fitted)
     u, r = URBAN.levels.index("100k+"), REGION.levels.index(world.metropolis.areas["region"][0])

@@ -61,14 +61,15 @@ def profile_rates(
     seed: int,
     limits: QualityLimits | None = None,
 ) -> pd.DataFrame:
-    """Return the rate of every group of residents of the territory and of its areas.
+    """Return the rate of every group of residents of the territory and of its communes.
 
     Parameters
     ----------
     fitted : Fit
     frame : Frame
+        The one the areas were estimated on: communes, or their IRIS.
     areas : DataFrame
-        Rows of the territory and of the frame's areas from `tabulate`, same fit and seed.
+        Rows of the territory and of its communes from `tabulate`, same fit and seed.
     survey : SurveyCells
         What was fitted: counts the respondents a group's behaviour was learned from.
     seed : int
@@ -97,21 +98,26 @@ def profile_rates(
     known = areas[areas["level"] != "france"].set_index("geo")
     prob = float(known["prob"].iloc[0])
     answers = _respondents(survey.waves(fitted.year), keys)
-    (whole,) = set(known.index) - set(frame.areas["geo"])
+    (whole,) = known.index[known["level"] == "epci"]
+    column = "commune" if "commune" in frame.areas else "geo"  # IRIS are summed to their commune
+    communes, of = np.unique(frame.areas[column].to_numpy(dtype=str), return_inverse=True)
     parts: list[pd.DataFrame] = []
     profile, area, N, which = fitted.logits(frame, seed=seed)
     total = np.zeros((2, len(profile), len(keys)))
-    for first in range(0, len(frame.areas), _AREAS_AT_ONCE):
-        at = slice(first, first + _AREAS_AT_ONCE)
+    for first in range(0, len(communes), _AREAS_AT_ONCE):
+        at = np.flatnonzero((first <= of) & (of < first + _AREAS_AT_ONCE))
         counts, persons = poststratify_groups(
             profile, area[:, at], N[..., at, :], members, frame=which
         )
-        total += np.stack([counts.sum(axis=1), persons.sum(axis=1)])
-        parts += [_summary(counts[:, j], persons[:, j], ages, prob) for j in range(counts.shape[1])]
+        for commune in np.unique(of[at]):
+            mine = of[at] == commune
+            summed = counts[:, mine].sum(axis=1), persons[:, mine].sum(axis=1)
+            total += np.stack(summed)
+            parts.append(_summary(*summed, ages, prob))
     parts.insert(0, _summary(total[0], total[1], ages, prob))
     out = pd.concat(parts, ignore_index=True)
     out["indicator"], out["prob"] = fitted.indicator.code, prob
-    out["geo"] = np.repeat([whole, *frame.areas["geo"]], len(keys))
+    out["geo"] = np.repeat([whole, *communes], len(keys))
     out["level"] = out["geo"].map(known["level"])
     for column, values in zip(("margin", "group"), zip(*keys, strict=True), strict=True):
         out[column] = np.tile(np.array(values, dtype=object), len(parts))

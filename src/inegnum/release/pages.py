@@ -80,15 +80,16 @@ def bubbles(areas: Sequence[AreaView]) -> dict[str, float]:
     return {geo: round(circle_radius(need, largest), 1) for geo, need in shown.items()}
 
 
-def lead_counts(release: Release, words: Phrases) -> str:
-    """Say how many commune figures are published and how many are masked."""
-    communes = release.estimates[release.estimates["level"] == "commune"]
-    masked = int((communes["class"] == "D").sum())
-    return words["page.lead_counts" if masked else "page.lead_counts_one"].format(
+def lead_counts(release: Release, words: Phrases, level: str = "commune") -> str:
+    """Say how many figures of a level are published and how many are masked."""
+    rows = release.estimates[release.estimates["level"] == level]
+    masked = int((rows["class"] == "D").sum())
+    key = "page.lead_counts" if level == "commune" else f"page.lead_counts_{level}"
+    return words[key if masked or level != "commune" else "page.lead_counts_one"].format(
         indicators=len(release.indicators),
-        areas=communes["geo"].nunique(),
-        pairs=words.integer(len(communes)),
-        shown=words.integer(len(communes) - masked),
+        areas=rows["geo"].nunique(),
+        pairs=words.integer(len(rows)),
+        shown=words.integer(len(rows) - masked),
         masked=words.integer(masked),
     )
 

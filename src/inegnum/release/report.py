@@ -15,13 +15,12 @@ from typing import Any
 import pandas as pd
 
 from inegnum.errors import InputError
+from inegnum.release.areas import area_block, level_outline
 from inegnum.release.cards import CardView, card, nation_rate
 from inegnum.release.charts import Band, dots, stairs
-from inegnum.release.geo import outline
 from inegnum.release.pages import (
     METRICS,
     asset,
-    bubbles,
     cards_by_family,
     environment,
     lead_counts,
@@ -29,11 +28,9 @@ from inegnum.release.pages import (
 )
 from inegnum.release.read import Release, read_release
 from inegnum.release.text import Phrases, phrases
-from inegnum.release.view import IndicatorView, ReferenceView, indicator_view, reference_views
+from inegnum.release.view import IndicatorView, ReferenceView, reference_views
 
-__all__ = ["Block", "block", "build_report", "commune_names", "verdict_rows", "verdict_summary"]
-
-KINDS = {"A": "solid", "B": "solid", "C": "hollow", "D": "hidden"}
+__all__ = ["Block", "block", "build_report", "verdict_rows", "verdict_summary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +117,7 @@ def render(release: Release, words: Phrases) -> str:
             families=families,
             first=opening(codes),
             blocks=[block(release, code, words) for code in codes],
-            outline=outline(release.geometry, commune_names(release)),
+            outline=level_outline(release),
             verdicts=verdict_rows(release, words),
             verdict_summary=verdict_summary(release, words),
             sources=release.manifest["inputs"],
@@ -132,6 +129,7 @@ def render(release: Release, words: Phrases) -> str:
             css=Markup(asset("style.css")),
             js=Markup(asset("pages.js")),
             levels=False,
+            at="",
             metrics=METRICS,
             iris=(),
             links="",
@@ -141,23 +139,16 @@ def render(release: Release, words: Phrases) -> str:
 
 def block(release: Release, code: str, words: Phrases) -> Block:
     """Return everything one indicator needs."""
-    view = indicator_view(release, code, words)
-    rows = release.at("commune", code)
-    whole = release.whole(code)
-    known = whole["class"] != "D"
+    areas = area_block(release, code, words)
     nation = nation_rate(release, code)
-    band = Band(
-        float(whole["lower"]) if known else None, float(whole["upper"]) if known else None, nation
-    )
-    table = rows[["name", "est", "lower", "upper"]].assign(kind=rows["class"].map(KINDS))
     steps = _steps(release, code, words)
     references = reference_views(release, code, words)
     variants = _variants(release, code, words)
     return Block(
-        view=view,
+        view=areas.view,
         card=card(release, code, words),
-        radii=bubbles(view.areas),
-        dots=dots(table, band, hidden=words["table.masked"]),
+        radii=areas.radii,
+        dots=areas.dots,
         stairs="" if steps.empty else stairs(steps),
         stairs_rows=tuple(map(tuple, steps[["name", "rate", "text", "span"]].to_numpy().tolist())),
         variants=dots(variants, Band(None, None, nation), hidden=words["table.masked"]),
@@ -167,12 +158,6 @@ def block(release: Release, code: str, words: Phrases) -> Block:
         tau=_tau(release, code, words),
         tau_origin=_tau_origin(release, code, words),
     )
-
-
-def commune_names(release: Release) -> dict[str, str]:
-    """Return the name of every commune of a release, by code."""
-    communes = release.estimates[release.estimates["level"] == "commune"]
-    return dict(zip(communes["geo"].map(str), communes["name"], strict=True))
 
 
 def _year(release: Release) -> int:

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from inegnum.errors import InputError
+from inegnum.release.areas import area_block, area_names, level_outline
 from inegnum.release.changes import change_rows
 from inegnum.release.commune import Sheets
 from inegnum.release.compare import LocalDraws, every_difference, local_draws
 from inegnum.release.downloads import write_downloads
-from inegnum.release.geo import Outline, outline
+from inegnum.release.geo import Outline
 from inegnum.release.graph import provenance_graph
 from inegnum.release.groups import rows_by_area
 from inegnum.release.needs import supply_rows
@@ -36,14 +37,14 @@ from inegnum.release.pages import (
 )
 from inegnum.release.profile import profiles_of
 from inegnum.release.read import Release, read_release
-from inegnum.release.report import Block, block, commune_names, verdict_rows, verdict_summary
+from inegnum.release.report import Block, block, verdict_rows, verdict_summary
 from inegnum.release.supply import Supply, reference_supply
 from inegnum.release.text import Phrases, phrases
 from inegnum.release.view import rate_and_interval
 
 __all__ = ["PAGES", "publish"]
 
-PAGES: Final = ("index", "compare", "supply", "data", "method", "glossary", "changes")
+PAGES: Final = ("index", "iris", "compare", "supply", "data", "method", "glossary", "changes")
 ASSETS: Final = ("style.css", "pages.js", "compare.js")
 
 
@@ -55,6 +56,7 @@ class Context:
     words: Phrases
     languages: tuple[str, ...]
     outline: Outline
+    iris: Outline | None
     blocks: tuple[Block, ...]
     local: dict[str, LocalDraws]
     whole: dict[str, LocalDraws]
@@ -126,13 +128,12 @@ def publish(
     every = tuple(phrases(language) for language in languages)
     _refuse_other_folder(out)
     read = read_release(release)
-    names = commune_names(read)
-    geos = list(names)
-    chosen = supply if supply is not None else reference_supply(geos)
+    chosen = supply if supply is not None else reference_supply(list(area_names(read)))
     draws = read.draws()
     local = {code: local_draws(draws, code) for code in read.indicators}
     whole = {code: local_draws(draws, code, "epci") for code in read.indicators}
-    shapes = outline(read.geometry, names)
+    shapes = level_outline(read)
+    below = level_outline(read, "iris") if area_names(read, "iris") else None
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".site-") as temporary:
         folder = Path(temporary) / "site"
@@ -145,6 +146,7 @@ def publish(
                 words=words,
                 languages=tuple(languages),
                 outline=shapes,
+                iris=below,
                 blocks=_blocks(read, words),
                 local=local,
                 whole=whole,
@@ -205,9 +207,11 @@ def _write_language(folder: Path, context: Context, changes: dict[str, Any]) -> 
     engine = environment()
     shared = _shared(context)
     for page in PAGES:
+        if page == "iris" and context.iris is None:
+            continue
         given = _page(page, context, changes)
         html = engine.get_template(f"{page}.html.j2").render(
-            **shared, **given, page=page, root="../", here=""
+            **{**shared, **given}, page=page, root="../", here=""
         )
         (folder / f"{page}.html").write_text(html, "utf-8")
     sheets = Sheets(
@@ -250,7 +254,8 @@ def _shared(context: Context) -> dict[str, Any]:
         "first": opening(codes),
         "outline": context.outline,
         "metrics": METRICS,
-        "iris": (),
+        "iris": {geo[:5] for geo in area_names(release, "iris")},
+        "at": "",
         "blocks": context.blocks,
         "communes": sorted(context.blocks[0].view.areas, key=lambda area: area.name),
         "seed": words["method.seed"].format(
@@ -266,6 +271,8 @@ def _page(page: str, context: Context, changes: dict[str, Any]) -> dict[str, Any
     release, words = context.release, context.words
     if page == "index":
         return {"lead_counts": lead_counts(release, words), "levels": True, "links": "communes/"}
+    if page == "iris":
+        return _iris(context)
     if page == "compare":
         return {"texts": _compare_texts(context)}
     if page == "supply":
@@ -290,6 +297,19 @@ def _page(page: str, context: Context, changes: dict[str, Any]) -> dict[str, Any
         terms = [(words[key], words[key.replace(".term", ".text")]) for key in keys]
         return {"terms": sorted(terms, key=lambda pair: pair[0].lower())}
     return changes
+
+
+def _iris(context: Context) -> dict[str, Any]:
+    """Return the map page of neighbourhoods, masked ones drawn as masked."""
+    release, words = context.release, context.words
+    return {
+        "outline": context.iris,
+        "blocks": [area_block(release, b.view.code, words, "iris") for b in context.blocks],
+        "lead_counts": lead_counts(release, words, "iris"),
+        "levels": False,
+        "links": "",
+        "at": "_iris",
+    }
 
 
 def _left_out(release: Release, code: str, words: Phrases) -> str:

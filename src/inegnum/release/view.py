@@ -123,10 +123,12 @@ def rate_breaks(rates: Sequence[float]) -> list[float]:
     return [round(k * step, 4) for k in range(low, max(high, low + 1) + 1)]
 
 
-def area_views(release: Release, code: str, words: Phrases) -> tuple[AreaView, ...]:
-    """Return every commune for one indicator, in alphabetical order."""
+def area_views(
+    release: Release, code: str, words: Phrases, level: str = "commune"
+) -> tuple[AreaView, ...]:
+    """Return every area of a level for one indicator, in alphabetical order."""
     note = release.indicators[code]
-    rows = release.at("commune", code)
+    rows = release.at(level, code)
     edges = rate_breaks(rows["est"].dropna().tolist())
     return tuple(_area(row, note, edges, words) for _, row in rows.iterrows())
 
@@ -183,11 +185,13 @@ def _bin(value: float, edges: list[float]) -> int:
     return at if last >= MOST_COLOURS - 1 else at + (MOST_COLOURS - 1 - last) // 2
 
 
-def indicator_view(release: Release, code: str, words: Phrases) -> IndicatorView:
-    """Return everything the page says of one indicator in the communes."""
+def indicator_view(
+    release: Release, code: str, words: Phrases, level: str = "commune"
+) -> IndicatorView:
+    """Return everything the page says of one indicator in the areas of a level."""
     note = release.indicators[code]
-    areas = area_views(release, code, words)
-    rates = release.at("commune", code)["est"].dropna().tolist()
+    areas = area_views(release, code, words, level)
+    rates = release.at(level, code)["est"].dropna().tolist()
     edges = rate_breaks(rates)
     legend = tuple(
         LegendKey(

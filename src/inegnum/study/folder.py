@@ -99,11 +99,12 @@ def run_to_folder(
             hint="leave --scheduler and --workers out: this study runs in one go",
         )
     with folder_for(out, replace=replace) as work, Progress.shown(language) as progress:
-        # What a release cannot be without is looked for before the work, not after.
+        # Shapes that lack an area stop the run before the work, not after.
         shapes_of(found.territory, list(areas_of(found)["geo"]))
         done = run(found, progress=progress)
         start = time.perf_counter()
-        write_bundle(bundle_of(done), work, excel_fr=excel_fr)
+        bundle = bundle_of(done)
+        write_bundle(bundle, work, excel_fr=excel_fr)
         pages = page_names(found)
         written = Parallel(n_jobs=len(pages), return_as="generator")(
             delayed(build_report)(work, language=tongue, out=work / page)
@@ -113,7 +114,8 @@ def run_to_folder(
             pass
         done.timings["release"] = round(time.perf_counter() - start, 3)
         seal(work, done.timings)
-    return summary(done, language)
+    said = summary(done, language)
+    return said if bundle.geometry is not None else f"{said}\n{phrases(language)['explore.given']}"
 
 
 def page_names(study: Study) -> dict[str, str]:

@@ -14,25 +14,29 @@ from typing import Any
 import pandas as pd
 
 from inegnum.data import catalogue
-from inegnum.data.geometry import IRIS, geometry, read_geometry
+from inegnum.data.geometry import COMMUNES, IRIS, geometry, read_geometry
 from inegnum.data.types import Frame
 from inegnum.study.spec import Territory
 
 __all__ = ["named_by_shapes", "shapes_of"]
 
 
-def shapes_of(territory: Territory, geos: Sequence[str]) -> dict[str, Any]:
+def shapes_of(territory: Territory, geos: Sequence[str]) -> dict[str, Any] | None:
     """Return the shapes of these communes and IRIS as one feature collection.
+
+    None when nobody gave any: the study names no file and the package has none of the communes.
 
     Raises
     ------
     InputError
-        A commune has no shape, or a file has those of a part of the communes or IRIS only.
+        A file, or the package, has the shapes of a part of the communes or IRIS only.
     """
     communes = [geo for geo in geos if len(geo) == 5]
     iris = [geo for geo in geos if len(geo) != 5]
+    if communes and not territory.geojson and not _shipped(COMMUNES, communes):
+        return None
     features = _level(territory, communes)
-    if iris and (_own(territory, iris) or _shipped(iris)):
+    if iris and (_own(territory, iris) or _shipped(IRIS, iris)):
         features += _level(territory, iris)
     return {"type": "FeatureCollection", "features": features}
 
@@ -54,16 +58,17 @@ def _own(territory: Territory, geos: list[str]) -> Path | None:
     return path if codes & set(geos) or same_kind or not codes else None
 
 
-def _shipped(iris: list[str]) -> bool:
-    known = {f["properties"]["geo"] for f in catalogue.features(IRIS)[0]["features"]}
-    return bool(known & set(iris))
+def _shipped(name: str, geos: list[str]) -> bool:
+    known = {f["properties"]["geo"] for f in catalogue.features(name)[0]["features"]}
+    return bool(known & set(geos))
 
 
 def named_by_shapes(frame: Frame, territory: Territory) -> pd.DataFrame:
     """Return the areas of a frame, IRIS under the names their shapes carry."""
     areas = frame.areas
     iris = areas.loc[areas["level"] == "iris", "geo"].tolist()
-    shapes = shapes_of(territory, iris)["features"] if iris else []
+    found = shapes_of(territory, iris) if iris else None
+    shapes = found["features"] if found else []
     names = {f["properties"]["geo"]: f["properties"]["name"] for f in shapes}
     told = {geo: name for geo, name in names.items() if name != geo}
     named = [told.get(geo, name) for geo, name in zip(areas["geo"], areas["name"], strict=True)]
