@@ -2,6 +2,8 @@
 
 from inegnum.estimators.area.bayes import bayes_fay_herriot
 from inegnum.estimators.area.bym2 import bym2_fay_herriot
+from inegnum.estimators.area.composition import composition_fay_herriot
+from inegnum.estimators.area.criteria import bootstrap_criteria
 from inegnum.estimators.area.fay_herriot import fay_herriot
 from inegnum.estimators.area.inputs import AreaData
 from inegnum.estimators.area.internal import self_benchmarked
@@ -20,8 +22,10 @@ __all__ = [
     "AreaData",
     "Transform",
     "bayes_fay_herriot",
+    "bootstrap_criteria",
     "bym2_fay_herriot",
     "choose_covariates",
+    "composition_fay_herriot",
     "fay_herriot",
     "measurement_error_fay_herriot",
     "multivariate_fay_herriot",

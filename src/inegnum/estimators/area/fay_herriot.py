@@ -25,7 +25,7 @@ Must match R ``sae::mseFH`` and ``emdi::fh``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -55,6 +55,8 @@ __all__ = ["Mse", "coefficient_table", "criteria", "fay_herriot"]
 Floats = npt.NDArray[np.float64]
 Seed = int | np.random.Generator
 Mse = Literal["analytic", "jackknife", "weighted-jackknife", "bootstrap", "wild-bootstrap", "none"]
+Interval = Literal["normal", "bootstrap"]
+_LEAST_REPLICATES = 400  # ten beyond each 2.5 % quantile
 
 
 def coefficient_table(terms: Sequence[str], beta: Floats, cov: Floats) -> pd.DataFrame:
@@ -145,9 +147,15 @@ def _law(model: _Model, mse: Floats) -> ErrorLaw:
 
 
 def _uncertainty(
-    kind: Mse, model: _Model, est: Floats, analytic: Floats, replicates: int, seed: Seed
+    kinds: tuple[Mse, Interval],
+    model: _Model,
+    est: Floats,
+    analytic: Floats,
+    replicates: int,
+    seed: Seed,
 ) -> tuple[Floats, ErrorLaw, list[str]]:
     """MSE on the target's scale, error law on the model's, and what a reader must know."""
+    kind, interval = kinds
     if kind in ("bootstrap", "wild-bootstrap"):
         boot = bootstrap_mse(
             (model.y, model.X, model.D),
@@ -162,7 +170,16 @@ def _uncertainty(
         error = 100 * float(np.median(boot.mcse / boot.mse))
         note = f"bootstrap MSE, {replicates} replicates, Monte-Carlo error {error:.1f} % (median)"
         on_model, floor = _positive(on_model, model)
-        return boot.mse, _law(model, on_model), [note, *floor]
+        if interval == "normal":
+            return boot.mse, _law(model, on_model), [note, *floor]
+        # The studentised error was taken over the analytic MSE of each replicate.
+        on_model, floor = _positive(analytic, model)
+        law = replace(_law(model, on_model), pivot=boot.pivot)
+        return (
+            boot.mse,
+            law,
+            [note, "intervals from the bootstrap of the studentised error", *floor],
+        )
     on_model = analytic if kind == "analytic" else _jackknifed(kind, model, analytic)
     on_model, floor = _positive(on_model, model)
     return delta_mse(model.eta, est, on_model, model.scale), _law(model, on_model), floor
@@ -174,6 +191,7 @@ def fay_herriot(
     method: Method = "reml",
     mse: Mse = "analytic",
     transform: Transform | None = None,
+    interval: Interval = "normal",
     replicates: int = 200,
     seed: Seed = 0,
 ) -> AreaEstimates:
@@ -189,8 +207,12 @@ def fay_herriot(
         Estimator of the mean squared error.
     transform : Transform, optional
         Scale of the model and the way back.
+    interval : {"normal", "bootstrap"}
+        Normal with the MSE, or the quantiles of the bootstrapped studentised error (with a
+        bootstrap MSE): for fewer than about fifteen areas, with method ``amrl``, whose variance is
+        never zero.
     replicates : int
-        Bootstrap replicates.
+        Bootstrap replicates; at least 400 for bootstrap intervals.
     seed : int or Generator
         Same seed, same bootstrap.
 
@@ -220,6 +242,7 @@ def fay_herriot(
         raise InputError(
             "an unknown MSE estimator", where="mse", got=mse, hint=nearest(mse, get_args(Mse))
         )
+    _check_interval(interval, mse, replicates)
     model = _model(data, method, transform or Transform())
     fit, scale, at = model.fit, model.scale, data.sampled
     g1, analytic = analytic_mse(fit, model.y, model.X, model.D)
@@ -227,7 +250,7 @@ def fay_herriot(
     on_target, law, more = (
         (None, None, [])
         if mse == "none"
-        else _uncertainty(mse, model, est, analytic, replicates, seed)
+        else _uncertainty((mse, interval), model, est, analytic, replicates, seed)
     )
     table = area_table(
         data.geo,
@@ -253,6 +276,20 @@ def fay_herriot(
         (*_notes(fit, int((~at).sum())), *more),
         law,
     )
+
+
+def _check_interval(interval: Interval, mse: Mse, replicates: int) -> None:
+    """Refuse bootstrap intervals without enough of a bootstrap."""
+    if interval not in get_args(Interval):
+        raise InputError("an unknown interval", where="interval", got=interval)
+    if interval == "bootstrap" and (
+        mse not in ("bootstrap", "wild-bootstrap") or replicates < _LEAST_REPLICATES
+    ):
+        raise InputError(
+            "bootstrap intervals need a bootstrap of enough replicates",
+            got=f"mse {mse}, {replicates} replicates",
+            expected=f"mse bootstrap or wild-bootstrap, {_LEAST_REPLICATES} replicates or more",
+        )
 
 
 def _notes(fit: FayHerriotFit, outside: int) -> list[str]:

@@ -6,6 +6,9 @@
     bootstrap           normal area effects and errors (González-Manteiga et al. 2008)
     wild bootstrap      area effects resampled from standardised residuals
 
+Replicates also give the law of the studentised error, (theta - EBLUP) / sqrt(MSE), whose quantiles
+make intervals for few areas (Chatterjee, Lahiri and Li 2008).
+
 Jackknives work on the model's scale. The bootstrap brings every replicate back to the target's
 scale, so that it covers the back-transformation as well.
 
@@ -13,7 +16,8 @@ References
 ----------
     Jiang, Lahiri and Wan (2002) doi:10.1214/aos/1043351257; Chen and Lahiri (2008)
     doi:10.1007/s11009-007-9024-9; González-Manteiga et al. (2008)
-    doi:10.1080/00949650601141811; Butar and Lahiri (2003) doi:10.1016/S0378-3758(02)00323-3.
+    doi:10.1080/00949650601141811; Chatterjee, Lahiri and Li (2008) doi:10.1214/07-AOS512; Butar
+    and Lahiri (2003) doi:10.1016/S0378-3758(02)00323-3.
 
 Must match R ``emdi::fh(mse_type=)`` within Monte-Carlo error.
 """
@@ -25,11 +29,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtr
 
 from inegnum.errors import ConvergenceError
 from inegnum.estimators.area.transform import Transform, back_transform
+from inegnum.estimators.error_law import SCORES, to_rate_scale
 from inegnum.estimators.progress import counted
-from inegnum.estimators.result import to_rate_scale
 from inegnum.numerics.reml import FayHerriotFit, fit_at, mse_terms
 
 __all__ = [
@@ -126,11 +131,14 @@ class Bootstrap:
     mse, mcse : ndarray of shape (M,)
     replicates : int
         Replicates that were fitted.
+    pivot : ndarray of shape (65, M)
+        Quantiles of the studentised error on the model's scale, at the normal scores `SCORES`.
     """
 
     mse: Floats
     mcse: Floats
     replicates: int
+    pivot: Floats
 
 
 def _effects(
@@ -170,7 +178,7 @@ def bootstrap_mse(
     at, eta = np.flatnonzero(~np.isnan(y)), X @ fit.beta
     Xs, Ds = X[at], D[at]
     effects = _effects(fit, y[at] - eta[at], Ds, len(y), wild=wild)
-    losses = np.empty((replicates, len(y)))
+    losses, studentised = np.empty((replicates, len(y))), np.empty((replicates, len(y)))
     star = np.full(len(y), np.nan)
     for b in counted(replicates, "bootstrap"):
         theta = eta + effects(rng)
@@ -185,7 +193,10 @@ def bootstrap_mse(
                 hint="use another estimator of the area variance (reml)",
             ) from error
         g1, mse = analytic_mse(fitted, star, X, D)
-        est = back_transform(predict(fitted, star, X, D), g1, mse, transform)
+        predicted = predict(fitted, star, X, D)
+        est = back_transform(predicted, g1, mse, transform)
         losses[b] = (est - to_rate_scale(theta, transform.link)) ** 2
+        studentised[b] = (theta - predicted) / np.sqrt(mse)
     mcse = losses.std(axis=0, ddof=1) / np.sqrt(replicates)
-    return Bootstrap(losses.mean(axis=0), mcse, replicates)
+    pivot = np.quantile(studentised, ndtr(SCORES), axis=0)
+    return Bootstrap(losses.mean(axis=0), mcse, replicates, pivot)

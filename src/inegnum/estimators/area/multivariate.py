@@ -23,6 +23,7 @@ Must match R ``msae::eblupMFH1`` (model "diagonal").
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from typing import Literal
 
@@ -37,7 +38,7 @@ from inegnum.estimators.result import AreaEstimates, ErrorLaw, area_table
 from inegnum.numerics.block_reml import BlockFit, Covariance, block_mse, fit_blocks
 from inegnum.numerics.reml import fit_fay_herriot
 
-__all__ = ["multivariate_fay_herriot"]
+__all__ = ["Joint", "fit_jointly", "multivariate_fay_herriot"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -113,6 +114,48 @@ def _sigma_u(model: str, fit: BlockFit, r: int, covariance: Covariance) -> dict[
     return values
 
 
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """Several responses fitted together; shapes (M, r), posterior (M, r, r)."""
+
+    fit: BlockFit
+    fixed: Floats
+    est: Floats
+    mse: Floats
+    posterior: Floats
+    covariance: Covariance
+    labels: tuple[str, ...]
+
+
+def fit_jointly(data: Sequence[AreaData], V: Floats, *, names: Sequence[str], model: str) -> Joint:
+    """Fit r responses of the same areas by REML (see `multivariate_fay_herriot`)."""
+    V = np.asarray(V, dtype=np.float64)
+    r = len(data)
+    if r < 2 or len(names) != r or model not in ("diagonal", "full"):
+        raise InputError(
+            "a multivariate model needs two responses or more, a name for each, and a known model",
+            got=f"{r} responses, {len(names)} names, model {model}",
+        )
+    _check(data, V)
+    m = len(data[0])
+    X = _stack(data)
+    y = np.column_stack([d.y for d in data])
+    covariance, labels = _covariance(model, m, r)
+    alone = np.array(
+        [max(fit_fay_herriot(d.y, d.X, d.D).sigma2, 0.1 * float(d.D.mean())) for d in data]
+    )
+    if model == "diagonal":
+        start, low = alone, np.zeros(r)
+    else:
+        pairs = [(j, i) for i, j in combinations_with_replacement(range(r), 2)]
+        start = np.array([np.sqrt(alone[a]) if a == b else 0.0 for a, b in pairs])
+        low = np.array([0.0 if a == b else -np.inf for a, b in pairs])
+    fit = fit_blocks(y, X, V, covariance, start=start, bounds=(low, np.full(len(low), np.inf)))
+    mse, posterior = block_mse(fit, X, V, covariance)
+    fixed = np.einsum("kni,i->kn", X, fit.beta)
+    return Joint(fit, fixed, fixed + fit.effects, mse, posterior, covariance, tuple(labels))
+
+
 def multivariate_fay_herriot(
     data: Sequence[AreaData],
     V: Floats,
@@ -144,34 +187,11 @@ def multivariate_fay_herriot(
     ConvergenceError
         The restricted likelihood is too flat.
     """
-    V = np.asarray(V, dtype=np.float64)
-    r = len(data)
-    if r < 2 or len(names) != r or model not in ("diagonal", "full"):
-        raise InputError(
-            "a multivariate model needs two responses or more, a name for each, and a known model",
-            got=f"{r} responses, {len(names)} names, model {model}",
-        )
-    _check(data, V)
-    m = len(data[0])
-    X = _stack(data)
-    y = np.column_stack([d.y for d in data])
-    covariance, labels = _covariance(model, m, r)
-    alone = np.array(
-        [max(fit_fay_herriot(d.y, d.X, d.D).sigma2, 0.1 * float(d.D.mean())) for d in data]
-    )
-    if model == "diagonal":
-        start, low = alone, np.zeros(r)
-    else:
-        pairs = [(j, i) for i, j in combinations_with_replacement(range(r), 2)]
-        start = np.array([np.sqrt(alone[a]) if a == b else 0.0 for a, b in pairs])
-        low = np.array([0.0 if a == b else -np.inf for a, b in pairs])
-    fit = fit_blocks(y, X, V, covariance, start=start, bounds=(low, np.full(len(low), np.inf)))
-    mse, _ = block_mse(fit, X, V, covariance)
-    fixed = np.einsum("kni,i->kn", X, fit.beta)
-    est = fixed + fit.effects
-    variance = _sigma_u(model, fit, r, covariance)
-    found = criteria(fit.loglik, X.shape[2] + len(labels), m)
-    notes = tuple(f"{n} at zero" for n, b in zip(labels, fit.at_bound, strict=True) if b)
+    joint = fit_jointly(data, V, names=names, model=model)
+    fit, fixed, est, mse, r = joint.fit, joint.fixed, joint.est, joint.mse, len(data)
+    variance = _sigma_u(model, fit, r, joint.covariance)
+    found = criteria(fit.loglik, len(fit.beta) + len(joint.labels), len(est))
+    notes = tuple(f"{n} at zero" for n, b in zip(joint.labels, fit.at_bound, strict=True) if b)
     start_at = np.cumsum([0, *(d.p for d in data)])
     result: dict[str, AreaEstimates] = {}
     for k, (name, d) in enumerate(zip(names, data, strict=True)):
