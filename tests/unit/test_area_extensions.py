@@ -8,6 +8,8 @@ import pytest
 from inegnum.errors import ConvergenceError, InputError
 from inegnum.estimators.area import (
     AreaData,
+    bootstrap_criteria,
+    composition_fay_herriot,
     fay_herriot,
     measurement_error_fay_herriot,
     multivariate_fay_herriot,
@@ -245,3 +247,54 @@ def test_self_benchmarked_needs_every_area() -> None:
     y[0] = np.nan
     with pytest.raises(InputError, match="every area"):
         self_benchmarked(AreaData(y, X, D), np.ones(M))
+
+
+def test_bootstrap_intervals_use_their_own_quantiles_and_need_enough_replicates() -> None:
+    few = AreaData(Y[:9], X[:9], D[:9])
+    common = {"method": "amrl", "mse": "bootstrap", "replicates": 400, "seed": 3}
+    est = fay_herriot(few, interval="bootstrap", **common)  # type: ignore[arg-type]
+    normal = fay_herriot(few, **common)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(est.table["mse"], normal.table["mse"])
+    assert est.law is not None
+    # Nine areas: the studentised error has longer tails than a normal.
+    assert np.median(est.law.pivot[-9] - est.law.pivot[8]) > 2 * 2.0
+    assert "studentised" in est.notes[-1]
+    again = fay_herriot(few, interval="bootstrap", **common)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(est.table["lower"], again.table["lower"])
+    for wrong in ({"mse": "analytic"}, {"mse": "bootstrap", "replicates": 50}):
+        with pytest.raises(InputError, match="enough replicates"):
+            fay_herriot(few, interval="bootstrap", **wrong)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="unknown interval"):
+        fay_herriot(few, interval="exact")  # type: ignore[arg-type]
+
+
+def test_criteria_need_replicates() -> None:
+    with pytest.raises(InputError, match="too few"):
+        bootstrap_criteria(DATA, replicates=1)
+
+
+def test_a_composition_does_not_depend_on_the_category_left_out() -> None:
+    rng = np.random.default_rng(5)
+    z = np.stack([rng.dirichlet([20, 10, 8]) for _ in range(M)])
+    V = (np.einsum("mi,ij->mij", z, np.eye(3)) - np.einsum("mi,mj->mij", z, z)) / 60
+
+    def shares(order: list[int]) -> dict[str, np.ndarray]:
+        kept = order[:2]
+        data = [AreaData(z[:, k], X, V[:, k, k].copy()) for k in kept]
+        found = composition_fay_herriot(data, V[:, kept][:, :, kept], names=[str(k) for k in order])
+        return {name: e.table["est"].to_numpy() for name, e in found.items()}
+
+    a, b = shares([0, 1, 2]), shares([2, 0, 1])
+    np.testing.assert_allclose(sum(a.values()), 1.0, rtol=1e-12)
+    for name in "012":
+        # The same model; quasi-Monte-Carlo points differ, with an error of about 1e-4.
+        np.testing.assert_allclose(a[name], b[name], atol=1e-3)
+
+
+def test_composition_refusals() -> None:
+    V = np.tile(0.001 * np.eye(2), (M, 1, 1))
+    half = AreaData(np.full(M, 0.5), X, np.full(M, 0.001))
+    with pytest.raises(InputError, match="no log ratio"):
+        composition_fay_herriot([half, half], V, names=["a", "b", "c"])
+    with pytest.raises(InputError, match="three categories"):
+        composition_fay_herriot([half], V[:, :1, :1], names=["a", "b"])

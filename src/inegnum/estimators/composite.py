@@ -32,6 +32,7 @@ import pandas as pd
 
 from inegnum.errors import InputError
 from inegnum.estimators.area.inputs import AreaData, named
+from inegnum.estimators.error_law import ErrorLaw
 from inegnum.estimators.result import AreaEstimates, area_table
 
 __all__ = ["common_mse", "composite", "optimal_weights", "size_dependent_weights"]
@@ -140,10 +141,12 @@ def composite(
     est = np.where(at, phi * np.where(at, direct.y, 0.0), 0.0) + (1 - phi) * found
     mse = np.where(at, phi**2 * np.where(at, D, 0.0), 0.0) + (1 - phi) ** 2 * M
     basis = np.select([phi == 1, phi == 0], ["direct", "synthetic"], "composite")
+    law = ErrorLaw(est, mse)
     table = area_table(
         direct.geo,
         est,
         mse=mse,
+        law=law,
         columns={
             "direct": direct.y,
             "direct_se": np.sqrt(D),
@@ -155,4 +158,4 @@ def composite(
     )
     kind = "optimal" if weights is None else "given weights"
     empty = pd.DataFrame(columns=["term", "beta", "se", "z", "p"])
-    return AreaEstimates(table, empty, {}, f"composite ({kind})", notes=tuple(notes))
+    return AreaEstimates(table, empty, {}, f"composite ({kind})", notes=tuple(notes), law=law)

@@ -34,7 +34,8 @@ import pandas as pd
 from inegnum.errors import InputError
 from inegnum.estimators.area.inputs import AreaData
 from inegnum.estimators.area.proximity import checked_proximity
-from inegnum.estimators.result import AreaEstimates, from_rate_scale
+from inegnum.estimators.error_law import Link, from_rate_scale
+from inegnum.estimators.result import AreaEstimates
 from inegnum.review.verdict import Status, Verdict
 
 __all__ = [
@@ -61,8 +62,7 @@ SLOPE_LIMIT: Final = 3.0  # standard errors from one
 def _on_model_scale(estimates: AreaEstimates) -> pd.DataFrame:
     """Areas with direct estimate and MSE: ``geo, est, mse, direct, D, gamma`` where the model is.
 
-    A transformed model is judged on its own scale. The sampling variance there is what the weight
-    of the direct estimate says, ``D = sigma2_u (1 - gamma) / gamma``.
+    A transformed model is judged on its own scale.
     """
     t = estimates.table
     used = t[["est", "mse", "direct", "direct_se"]].notna().all(axis=1).to_numpy()
@@ -76,20 +76,27 @@ def _on_model_scale(estimates: AreaEstimates) -> pd.DataFrame:
     columns = {name: t[name].to_numpy(np.float64) for name in ("est", "mse", "direct", "gamma")}
     columns["D"] = t["direct_se"].to_numpy(np.float64) ** 2
     if law is not None and law.link != "identity":
-        sigma2 = float(estimates.variance.get("sigma2_u", 0.0))
-        if sigma2 == 0 or np.isnan(columns["gamma"][used]).any():
-            raise InputError(
-                "a transformed model with zero area variance cannot be checked",
-                where=estimates.method,
-                hint="fit with method amrl, or on the scale of the target",
-            )
-        gamma = columns["gamma"]
         columns["est"], columns["mse"] = law.center, law.mse
-        with np.errstate(divide="ignore"):
-            columns["D"] = np.where(gamma > 0, sigma2 * (1 - gamma) / gamma, np.nan)
+        columns["D"] = _variance_there(estimates, columns["gamma"], law.link)
         columns["direct"] = from_rate_scale(columns["direct"], law.link)
+    # An area observed at 0 or 1 has no place on a logit: it is left out of the checks.
+    finite = np.isfinite(columns["direct"]) & np.isfinite(columns["D"])
     frame = pd.DataFrame({"geo": t["geo"].to_numpy(object), **columns})
-    return frame[used].reset_index(drop=True)
+    return frame[used & finite].reset_index(drop=True)
+
+
+def _variance_there(estimates: AreaEstimates, gamma: Floats, link: Link) -> Floats:
+    """Return sampling variances on the scale of the model, shape (m,).
+
+    Where the method weighs direct estimates, ``D = sigma2_u (1 - gamma) / gamma``; elsewhere the
+    delta method at the direct estimate.
+    """
+    y = estimates.table["direct"].to_numpy(np.float64)
+    D = estimates.table["direct_se"].to_numpy(np.float64) ** 2
+    sigma2 = float(estimates.variance.get("sigma2_u", 0.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = {"log": y, "logit": y * (1 - y), "arcsin": 2 * np.sqrt(y * (1 - y))}[link]
+        return np.asarray(np.where(gamma > 0, sigma2 * (1 - gamma) / gamma, D / slope**2))
 
 
 def _columns(estimates: AreaEstimates, *names: str) -> list[Floats]:

@@ -196,7 +196,8 @@ def bootstrap_mse(
         predicted = predict(fitted, star, X, D)
         est = back_transform(predicted, g1, mse, transform)
         losses[b] = (est - to_rate_scale(theta, transform.link)) ** 2
-        studentised[b] = (theta - predicted) / np.sqrt(mse)
+        # The second-order MSE can fall below its leading term, even below zero.
+        studentised[b] = (theta - predicted) / np.sqrt(np.maximum(mse, g1))
     mcse = losses.std(axis=0, ddof=1) / np.sqrt(replicates)
     pivot = np.quantile(studentised, ndtr(SCORES), axis=0)
     return Bootstrap(losses.mean(axis=0), mcse, replicates, pivot)
