@@ -79,6 +79,8 @@ class Sheet:
         People concerned; what sets the commune apart, surely.
     unknown, masked : str
         Indicators nothing can be said of, or that are not released.
+    together : tuple of str
+        For the latter, the rate of all communes whose figure is not released, as one.
     groups : tuple of GroupTable
         Rates by age, diploma and occupation, that of the first figures first.
     alike, places : tuples
@@ -93,6 +95,7 @@ class Sheet:
     known: tuple[str, ...]
     unknown: str
     masked: str
+    together: tuple[str, ...]
     groups: tuple[GroupTable, ...]
     alike: tuple[AlikeLine, ...]
     places: tuple[PlaceLine, ...]
@@ -162,6 +165,7 @@ class Sheets:
             known=self._known(of),
             unknown=self._listed(of, lambda row: self._unsure(row)),
             masked=self._listed(of, lambda row: row["class"] == "D"),
+            together=self._together(shape.geo),
             groups=self._groups(shape.geo),
             alike=self._alike(shape.geo),
             places=self._places(shape),
@@ -210,6 +214,22 @@ class Sheets:
         chance = float(row["p_above_metropolis"])
         sure = _surely_above(row) or _surely_below(row)
         return not sure and row["class"] != "D" and not math.isnan(chance)
+
+    def _together(self, geo: str) -> tuple[str, ...]:
+        """Return the rate of the masked communes as one, for each indicator masked here."""
+        lines = []
+        for _, row in self.release.merged.iterrows():
+            members = str(row["members"]).split()
+            if row["level"] != "commune" or row["class"] == "D" or geo not in members:
+                continue
+            bounds = (float(row["lower"]), float(row["upper"]))
+            rate = self.words.rate_sentence(str(row["universe"]), float(row["est"]), bounds)
+            code = str(row["indicator"])
+            said = self.words["sheet.together"].format(
+                label=self._short(code), count=len(members), rate=rate
+            )
+            lines.append(said)
+        return tuple(lines)
 
     def _listed(self, of: Mapping[str, Any], keep: Any) -> str:
         return ", ".join(self._short(code) for code, row in of.items() if keep(row))

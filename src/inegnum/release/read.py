@@ -17,6 +17,7 @@ from typing import Any, Final
 import pandas as pd
 
 from inegnum.errors import ProvenanceError, PublicationError, nearest
+from inegnum.estimates.merge import MERGED_COLUMNS
 from inegnum.estimates.profiles import COLUMNS as GROUP_COLUMNS
 from inegnum.estimates.profiles import MASKED as GROUP_MASKED
 from inegnum.provenance import sha256_bytes
@@ -34,7 +35,10 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "frame_margins.csv": ("geo", "margin", "level", "target", "achieved", "source", "year"),
 }
 # What an earlier release, or one without shapes, may lack.
-OPTIONAL: Final[dict[str, tuple[str, ...]]] = {"profiles.csv": GROUP_COLUMNS}
+OPTIONAL: Final[dict[str, tuple[str, ...]]] = {
+    "profiles.csv": GROUP_COLUMNS,
+    "merged.csv": MERGED_COLUMNS,
+}
 SHAPES: Final = "estimates.geojson"
 MASKED: Final = (
     *("est", "lower", "upper", "se", "people", "people_lower", "people_upper"),
@@ -49,7 +53,7 @@ MANIFEST: Final = (
     *("inegnum", "study", "seed", "engine", "inputs", "versions", "territory", "indicators"),
     *("variants", "reference", "verdicts", "tau", "outputs"),
 )
-TEXT: Final = ("geo", "source", "margin", "group", "year")
+TEXT: Final = ("geo", "source", "margin", "group", "year", "members")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,8 @@ class Release:
         Tables, with the columns of `COLUMNS`; codes are text.
     profiles : DataFrame
         Rates by group of residents; no row when the release has none.
+    merged : DataFrame
+        Masked areas of a level taken together; no row when the release has none.
     geometry : dict or None
         GeoJSON feature collection of the areas; None when the release has no shapes.
     manifest : dict
@@ -113,6 +119,7 @@ class Release:
     variants: pd.DataFrame
     frame_margins: pd.DataFrame
     profiles: pd.DataFrame
+    merged: pd.DataFrame
     geometry: dict[str, Any] | None
     manifest: Mapping[str, Any]
     territory: Territory
@@ -191,6 +198,7 @@ def read_release(path: Path) -> Release:
     _check_codes(estimates, indicators)
     _check_values(estimates)
     _check_masked(tables["profiles.csv"], GROUP_MASKED, "profiles.csv")
+    _check_masked(tables["merged.csv"], MASKED, "merged.csv")
     geometry = json.loads(_checked(path, SHAPES, outputs)) if SHAPES in outputs else None
     territory = _record(Territory, manifest["territory"], "territory", path / "manifest.json")
     return Release(
@@ -200,6 +208,7 @@ def read_release(path: Path) -> Release:
         variants=tables["variants.csv"],
         frame_margins=tables["frame_margins.csv"],
         profiles=tables["profiles.csv"],
+        merged=tables["merged.csv"],
         geometry=geometry,
         manifest=manifest,
         territory=territory,

@@ -150,6 +150,7 @@ def bundle_of(done: Run) -> Bundle:
         "raking": done.table("raking"),
         "components": done.table("components"),
         "profiles": done.table("profiles"),
+        "merged": done.merged,
         "own_urban": own_urban_class(done),
         "frame_margins": frame.report,
     }

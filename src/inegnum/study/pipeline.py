@@ -31,6 +31,7 @@ from inegnum.data.margins import CENSUS_YEAR
 from inegnum.data.types import Frame
 from inegnum.data.vintages import FIRST_EVENT, Event, read_events
 from inegnum.errors import StudyError
+from inegnum.estimates.merge import merge_masked
 from inegnum.estimates.table import Estimates, combine
 from inegnum.estimators.spec import ModelSpec
 from inegnum.provenance import Source
@@ -87,6 +88,23 @@ class Run:
         if finest is None:
             return []
         return [str(geo) for geo in finest.areas.loc[finest.areas["level"] == "iris", "geo"]]
+
+    @property
+    def merged(self) -> pd.DataFrame:
+        """Masked areas of each level taken together, by indicator."""
+        table, quality = self.estimates.table, self.study.quality
+        parts = [
+            merge_masked(
+                one.drawn,
+                table[table["indicator"] == code],
+                year=self.study.year,
+                prob=quality.prob,
+                limits=quality.limits(),
+            )
+            for code, one in self.indicators.items()
+        ]
+        filled = [part for part in parts if len(part)]
+        return pd.concat(filled, ignore_index=True) if filled else parts[0]
 
     def table(self, name: str) -> pd.DataFrame:
         """Return a table of `IndicatorRun` over all indicators, for instance ``raking``."""
