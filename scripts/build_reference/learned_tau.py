@@ -100,7 +100,7 @@ def _record() -> Record:
             vintage="RP2012, RP2018; Baromètre 2016 to 2022",
             geo_vintage="",
             unit="logits",
-            licence="etalab-2.0",
+            licence="ODbL-1.0",
             address="https://www.data.gouv.fr/fr/datasets/barometre-du-numerique/",
             role="fit",
             sha256="",
