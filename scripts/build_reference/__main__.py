@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from scripts.build_reference import (
+    answer_correlation,
     census,
     census_seeds,
     events,
@@ -40,6 +41,7 @@ MODULES = (
     supply,
     published,
     learned_tau,
+    answer_correlation,
 )
 
 

@@ -12,6 +12,7 @@ from inegnum.data.codebook import profiles
 from inegnum.data.contiguity import contiguity
 from inegnum.data.types import Frame, SurveyCells
 from inegnum.errors import FrameError, InputError, StudyError
+from inegnum.estimators.deviations import area_deviations
 from inegnum.estimators.evidence import evidence_rows
 from inegnum.estimators.multilevel import fit
 from inegnum.estimators.spec import (
@@ -151,7 +152,7 @@ def test_spatial_deviations_keep_their_sd(world):
     )
     found = fit(spec, world.survey, national=world.national, seed=1)
     part = found.coefficients
-    alone, _ = found._deviations(communes, part, True, np.random.default_rng(3))
+    alone, _ = area_deviations(communes, part, found.spec, np.random.default_rng(3))
     # sd of an sd from 4,000 draws is 1.1 %.
     np.testing.assert_allclose(alone.std(axis=0), 0.18, rtol=0.05)
     R = np.corrcoef(alone.T)

@@ -9,6 +9,8 @@ Model
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -18,11 +20,13 @@ import pandas as pd
 from inegnum.data.codebook import AXES, ages_of, profiles
 from inegnum.data.types import Frame, Indicator
 from inegnum.errors import FrameError, UniverseError
-from inegnum.estimators.spec import Tau
-from inegnum.estimators.terms import Coefficients
+from inegnum.estimators.spec import ModelSpec, Tau
+from inegnum.estimators.terms import Coefficients, graph
 from inegnum.numerics.bym2 import bym2_correlation
 
 __all__ = [
+    "Noise",
+    "area_deviations",
     "draw_deviations",
     "geographic_codes",
     "known_deviations",
@@ -33,12 +37,37 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+Noise = Callable[[str, int], Floats]
+
 _NESTED: Final = {
     "epci": ("metro",),
     "commune": ("metro", "commune"),
     "iris": ("metro", "commune", "iris"),
 }
 _PARTS: Final = ("metro", "commune", "iris")
+
+
+def area_deviations(
+    frame: Frame,
+    part: Coefficients,
+    spec: ModelSpec,
+    rng: np.random.Generator,
+    *,
+    transport: bool = True,
+    noise: Noise | None = None,
+) -> tuple[Floats, Floats]:
+    """Return deviations and the variance of what is drawn of them, (S, A) each.
+
+    Known where the fit has respondents by commune, drawn elsewhere; without `transport` nothing is
+    drawn.
+    """
+    tau = spec.tau
+    if part.communes:  # what respondents say of their commune is sampling, not transport
+        return known_deviations(frame, part, tau if transport else replace(tau, iris=0.0), rng)
+    structure = partial(graph, area=spec.area) if tau.structure == "bym2" else None
+    S = len(part.profile)
+    deviation, variance = draw_deviations(frame, tau, S, rng, graph=structure, noise=noise)
+    return (deviation, variance) if transport else (0.0 * deviation, 0.0 * variance)
 
 
 def draw_deviations(
@@ -48,12 +77,14 @@ def draw_deviations(
     rng: np.random.Generator,
     *,
     graph: Callable[[Sequence[str]], Floats] | None = None,
+    noise: Noise | None = None,
 ) -> tuple[Floats, Floats]:
     """Return deviations in logits and their variance given tau, (S, A) each.
 
     Communes and IRIS may stand side by side (communes that have IRIS are then their sum).
     With a `graph` (from commune codes to their contiguity), deviations of communes are correlated
-    as BYM2 says; each keeps its sd.
+    as BYM2 says; each keeps its sd. A `noise` (from level and number of areas to standard normals,
+    shape (S, n)) replaces that of `rng`: fits drawn jointly share part of it.
 
     Raises
     ------
@@ -80,10 +111,10 @@ def draw_deviations(
         median = tau.factor * float(getattr(tau, part))
         sd = median * np.exp(tau.log_sd * rng.standard_normal(S))
         codes, names = pd.factorize(keys[part].iloc[at])
-        noise = rng.standard_normal((S, len(names)))
+        z = noise(part, len(names)) if noise else rng.standard_normal((S, len(names)))
         if part == "commune" and graph is not None:
-            noise = noise @ np.linalg.cholesky(bym2_correlation(graph(list(names)), tau.phi)).T
-        total[:, at] += (sd[:, None] * noise)[:, codes]
+            z = z @ np.linalg.cholesky(bym2_correlation(graph(list(names)), tau.phi)).T
+        total[:, at] += (sd[:, None] * z)[:, codes]
         variance[:, at] += (sd**2)[:, None]
     return total, variance
 

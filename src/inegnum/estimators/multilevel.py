@@ -25,7 +25,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -39,9 +38,9 @@ from inegnum.draws import Draws
 from inegnum.errors import InputError, PublicationError
 from inegnum.estimators.anchor import anchor_shift
 from inegnum.estimators.deviations import (
-    draw_deviations,
+    Noise,
+    area_deviations,
     geographic_codes,
-    known_deviations,
     require_persons,
     with_groups,
 )
@@ -52,7 +51,7 @@ from inegnum.estimators.learned_tau import resolved
 from inegnum.estimators.readings import READINGS, Readings, pooled_waves
 from inegnum.estimators.reliability import judge_areas, require_reliable
 from inegnum.estimators.spec import COMPONENTS, Component, ModelSpec
-from inegnum.estimators.terms import Coefficients, graph, joined
+from inegnum.estimators.terms import Coefficients, joined
 from inegnum.numerics.poststratify import poststratify, recentring
 from inegnum.provenance import Source, require_role
 
@@ -193,9 +192,16 @@ class Fit:
         return counts[:, whole], persons[:, whole], items.iloc[whole].reset_index(drop=True)
 
     def logits(
-        self, frame: Frame, *, seed: int, components: Collection[Component] = COMPONENTS
+        self,
+        frame: Frame,
+        *,
+        seed: int,
+        components: Collection[Component] = COMPONENTS,
+        noise: Noise | None = None,
     ) -> tuple[Floats, Floats, Floats, Ints | None]:
         """Return what `poststratify` takes: the draws `predict` sums over profiles and areas.
+
+        A `noise` stands for that of the area deviations (`deviations.draw_deviations`).
 
         Returns
         -------
@@ -221,7 +227,9 @@ class Fit:
         S = len(part.profile)
         area = part.urban[:, geographic_codes(frame, "urban")]
         area = area + part.region[:, geographic_codes(frame, "region")]
-        deviation, variance = self._deviations(frame, part, "transport" in components, rng)
+        deviation, variance = area_deviations(
+            frame, part, self.spec, rng, transport="transport" in components, noise=noise
+        )
         N, which = frame.N[:, mask], None
         if drawn:
             N, which = frame.draws[:, :, mask], np.arange(S, dtype=np.int64) % len(frame.draws)
@@ -236,17 +244,6 @@ class Fit:
             deviation = deviation + recentring(typical + area, more)
         profile = profile + recentring(profile + area.mean(axis=1, keepdims=True), shared)
         return profile, area + deviation, N, which
-
-    def _deviations(
-        self, frame: Frame, part: Coefficients, transport: bool, rng: np.random.Generator
-    ) -> tuple[Floats, Floats]:
-        """Return deviations and the variance of what is drawn of them, (S, A) each."""
-        tau, S = self.spec.tau, len(part.profile)
-        if part.communes:  # what respondents say of their commune is sampling, not transport
-            return known_deviations(frame, part, tau if transport else replace(tau, iris=0.0), rng)
-        structure = partial(graph, area=self.spec.area) if tau.structure == "bym2" else None
-        deviation, variance = draw_deviations(frame, tau, S, rng, graph=structure)
-        return (deviation, variance) if transport else (0.0 * deviation, 0.0 * variance)
 
     def reliability(self, frame: Frame) -> pd.DataFrame:
         """Return the fast engine's judgement on the rate of each area of `frame`.
