@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from inegnum.errors import ConvergenceError, MarginError
+from inegnum.estimators.calibration import rake
 from inegnum.numerics.ipf import Margin, axis_margin, contradictions, ipf, reconcile
 
 
@@ -211,3 +214,50 @@ def test_unmet_tables_are_nan_when_asked_and_the_others_are_fitted() -> None:
     assert np.isnan(fit.fitted[1]).all()
     np.testing.assert_allclose(fit.fitted[0].sum(axis=1), [40, 60])
     assert fit.residuals[:, 1].max() > 1
+
+
+def test_list_of_possible_cells_is_the_table_without_its_zeros() -> None:
+    rng = np.random.default_rng(3)
+    seed = rng.random((6, 5, 4)) * (rng.random((6, 5, 4)) < 0.6)
+    truth = seed * np.exp(rng.normal(0, 0.4, seed.shape))
+    whole = [
+        axis_margin("ab", seed.shape, (0, 1), truth.sum(axis=2)),
+        axis_margin("c", seed.shape, (2,), truth.sum(axis=(0, 1))),
+    ]
+    at = np.flatnonzero(seed.ravel())
+    listed = [Margin(m.name, m.groups.ravel()[at], m.target) for m in whole]
+    dense = ipf(seed, whole).fitted.ravel()
+    np.testing.assert_allclose(ipf(seed.ravel()[at], listed).fitted, dense[at], rtol=1e-12)
+
+
+def test_sparse_table_of_many_groups_meets_its_margins() -> None:
+    # 200,000 cells of a table of 20,000 x 3,000 x 50: never laid out, nor are its sums (30 GB).
+    rng = np.random.default_rng(4)
+    K, sizes = 200_000, (20_000, 3_000, 50)
+    groups = [rng.integers(0, size, K) for size in sizes]
+    seed = rng.random(K) + 0.1
+    truth = seed * np.exp(rng.normal(0, 0.2, sizes[1]))[groups[1]]
+    margins = [
+        Margin(name, g, np.bincount(g, truth, size))
+        for name, g, size in zip("abc", groups, sizes, strict=True)
+    ]
+    tracemalloc.start()
+    fit = ipf(seed, margins, tol=1e-12)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 400 * K
+    for g, margin in zip(groups, margins, strict=True):
+        # tol is a share of the table's total, 200,000 here.
+        np.testing.assert_allclose(np.bincount(g, fit.fitted), margin.target, atol=1e-6)
+    # The same as raking the list, which solves the dual by Newton where that is affordable.
+    few = {"b": groups[1] % 30, "c": groups[2], "seed": seed}
+    totals = {v: dict(enumerate(np.bincount(few[v], truth).tolist())) for v in ("b", "c")}
+    raked = rake(few, totals, weights="seed").weights
+    listed = [Margin(v, few[v], np.bincount(few[v], truth)) for v in ("b", "c")]
+    np.testing.assert_allclose(ipf(seed, listed, tol=1e-13).fitted, raked, rtol=1e-9)
+
+
+def test_sparse_table_that_cannot_reach_a_group_is_refused() -> None:
+    groups = np.array([0, 0, 1])
+    with pytest.raises(MarginError, match="wants persons where the seed has none"):
+        ipf(np.ones(3), [Margin("a", groups, np.array([1.0, 1.0, 1.0]))])

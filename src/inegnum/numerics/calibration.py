@@ -279,7 +279,7 @@ def _start(dual: _Dual, gram: Floats, size: Floats) -> _Point:
         return dual.at(zero)
     before = np.asarray(dual.xt @ dual.d)
     constant = solve_scaled(gram, before[dual.kept], symmetric=True)
-    if not np.allclose(dual.u(constant), 1.0, rtol=0, atol=1e-8):
+    if not np.max(np.abs(dual.u(constant) - 1.0)) <= 1e-8:
         return dual.at(zero)
     ratio = float(constant @ dual.totals[dual.kept]) / float(dual.d.sum())
     if ratio <= 0:

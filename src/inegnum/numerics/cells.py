@@ -26,6 +26,8 @@ Keys = npt.NDArray[np.int64]
 
 # Keys of a tile stay in a core's cache between the steps of a pass; larger tiles take fewer calls.
 _TILE: Final = 131_072
+# What is looked up waits in fresh memory, whose pages cost more than a few more calls.
+_LOOKED_UP: Final = 65_536
 # A dense table of cells up to this size costs less than sorting the keys.
 _DENSE: Final = 1 << 22
 
@@ -65,11 +67,11 @@ class Cells:
             np.multiply(table[self._keys], unit, out=out)
             return out
         tiles = _tiles(self._units, self._sizes) if keyed is None else _kept(keyed)
-        looked_up = np.empty(min(unit.size, _TILE))
+        looked_up = np.empty(min(unit.size, _TILE if keyed is None else _LOOKED_UP))
         for at, key in tiles:
             found = looked_up[: key.size]
-            # Keys are known to be in the table: "clip" only spares their checking.
-            np.take(table, key, out=found, mode="clip")
+            # Keys are known to be in the table: "wrap" only spares a copy against errors.
+            np.take(table, key, out=found, mode="wrap")
             np.multiply(found, unit[at], out=out[at])
         return out
 
@@ -189,8 +191,8 @@ def _tiles(
 
 def _kept(keyed: Floats) -> Iterator[tuple[slice, Keys]]:
     """Yield each tile of units with the keys an earlier pass left in memory."""
-    for start in range(0, keyed.size, _TILE):
-        at = slice(start, min(start + _TILE, keyed.size))
+    for start in range(0, keyed.size, _LOOKED_UP):
+        at = slice(start, min(start + _LOOKED_UP, keyed.size))
         yield at, keyed[at].view(np.int64)
 
 

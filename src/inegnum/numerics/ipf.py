@@ -6,7 +6,8 @@ x_c = z_c prod_m r_m[group_m(c)]. Ratios are updated margin after margin until e
 Interactions of the seed that no margin fixes are kept (structure-preserving estimation, Purcell
 and Kish 1980). The dual is raking-ratio calibration. A margin need not cover every cell: people a
 margin does not count (group -1) are left alone by it. A margin over axes of a dense table
-(`axis_margin`) is the usual case.
+(`axis_margin`) is the usual case. A sparse table is the list of its possible cells, shape (K,), and
+each margin the group of every cell of the list: what is not listed is a structural zero.
 
 Assumptions: targets agree wherever they measure the same persons. Every pair of margins is compared
 before iterating, on every set of groups both can express (totals, shared axes, nested groups).
@@ -28,10 +29,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from inegnum.errors import ConvergenceError, MarginError
 from inegnum.numerics.ipf_crossed import fit_crossed, sides
@@ -52,6 +54,10 @@ Ints = npt.NDArray[np.int64]
 COMPILED_FROM: Final = 2_000
 # Tables fitted together: enough to amortise numpy's overhead, few enough to stay in cache.
 _CHUNK = 64
+# Sums over groups are dense products up to this many entries, sparse ones beyond.
+_DENSE: Final = 1_000_000
+# Dense array or `scipy.sparse.csr_array`; both stand to the right of ``@``.
+Sums = Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +98,13 @@ def _targets(margins: Sequence[Margin], n_tables: int) -> list[Floats]:
     return spread
 
 
-def _indicator(groups: Ints, n_groups: int) -> Floats:
+def _indicator(groups: Ints, n_groups: int) -> Sums:
     """Return the (K, L) matrix that sums cells into groups."""
-    matrix = np.zeros((groups.size, n_groups))
     counted = np.flatnonzero(groups >= 0)
+    if groups.size * n_groups > _DENSE:
+        entries = (np.ones(counted.size), (counted, groups[counted]))
+        return sparse.csr_array(entries, shape=(groups.size, n_groups))
+    matrix = np.zeros((groups.size, n_groups))
     matrix[counted, groups[counted]] = 1.0
     return matrix
 
@@ -104,7 +113,7 @@ def _refuse_unreachable(
     alive: npt.NDArray[np.bool_],
     margins: Sequence[Margin],
     targets: list[Floats],
-    sums: list[Floats],
+    sums: list[Sums],
 ) -> None:
     """Refuse a positive target over cells that can hold no one."""
     for margin, target, matrix in zip(margins, targets, sums, strict=True):
@@ -123,7 +132,7 @@ def _refuse_unreachable(
 def _fit_chunk(
     x: Floats,
     targets: list[Floats],
-    sums: list[Floats],
+    sums: list[Sums],
     index: list[Ints],
     tolerance: Floats,
     max_iterations: int,
@@ -162,7 +171,7 @@ def _fit_chunk(
     return fitted, passes
 
 
-def _gaps(x: Floats, targets: list[Floats], sums: list[Floats]) -> Floats:
+def _gaps(x: Floats, targets: list[Floats], sums: list[Sums]) -> Floats:
     """Return the largest gap of each margin and table, shape (M, b)."""
     return np.stack([np.abs(x @ m - t).max(axis=1) for m, t in zip(sums, targets, strict=True)])
 

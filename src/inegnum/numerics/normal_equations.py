@@ -233,7 +233,7 @@ def independent_columns(
     """
     if candidates.size == 0:
         return candidates, ()
-    H = gram[np.ix_(candidates, candidates)]
+    H = gram if candidates.size == len(gram) else gram[np.ix_(candidates, candidates)]
     size = np.sqrt(np.diag(H))
     S = H / np.outer(size, size)
     suspects = _suspects(S)
@@ -281,7 +281,9 @@ def _suspects(S: Floats) -> Ints:
     """
     lift, factor = _ABOVE_ROUNDING, None
     while factor is None:
-        factor = factorise(S + lift * np.eye(len(S)))
+        lifted = S.copy()
+        lifted[np.diag_indices_from(S)] += lift
+        factor = factorise(lifted)
         lift *= 10
     return np.flatnonzero(np.diag(factor) ** 2 <= _SUSPECT)
 
