@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from inegnum.data.types import Frame
 from inegnum.errors import InputError
+from inegnum.estimates.local import Local, fused
 from inegnum.estimates.quality import QualityLimits
 from inegnum.estimates.table import AreaDraws, Estimates, combine
 from inegnum.estimators.multilevel import Fit
@@ -87,7 +89,13 @@ def estimate(
 
 
 def area_draws(
-    fitted: Fit, frame: Frame, *, national: Frame, whole: tuple[str, str], seed: int
+    fitted: Fit,
+    frame: Frame,
+    *,
+    national: Frame,
+    whole: tuple[str, str],
+    seed: int,
+    local: Local | None = None,
 ) -> AreaDraws:
     """Return joint draws of France, the territory and its areas for one indicator.
 
@@ -100,6 +108,9 @@ def area_draws(
     whole : tuple of str
         Code and name of the territory.
     seed : int
+    local : Local, optional
+        The territory's own survey, joined to the model where it has the indicator; the share of
+        each figure it informs is then a column of the areas.
     """
     code, name = whole
     labelled = replace(frame, areas=frame.areas.assign(whole=code))
@@ -108,6 +119,11 @@ def area_draws(
     counts = fitted.predict_counts(labelled, seed=seed, groups=groups)
     persons = counts.values / rates.values
     universe = fitted.indicator.universe
+    shares, respondents = np.zeros(len(rates.items)), np.zeros(len(rates.items), dtype=np.int64)
+    if local is not None and local.has(fitted.indicator.code):
+        joint = fused(fitted, labelled, rates, local, groups=groups, seed=seed)
+        rates, shares = joint.draws, joint.share_local
+        respondents = _respondents(rates.items, labelled, local, fitted.indicator.code)
     items = rates.items.assign(level=rates.items["level"].replace("whole", "epci"))
     rank = items["level"].map({level: i for i, level in enumerate(_DOWNWARDS)})
     # The whole, then communes, then IRIS, each level in the order of its codes.
@@ -120,12 +136,16 @@ def area_draws(
             "level": ["france", *areas["level"]],
             "name": ["France", *_names(areas, frame, name)],
             "tier": [_tier(national, universe), *_tiers(areas, frame, universe)],
-            "basis": ["direct", *["model"] * len(order)],
-            "method": ["survey", *["mrp"] * len(order)],
-            # Respondents of the area itself: the survey names no commune, so none can be counted.
-            "n": [int(fitted.direct.n), *[0] * len(order)],
+            # Respondents of the area itself: the national survey names no commune.
+            "n": [int(fitted.direct.n), *respondents[order]],
         }
     )
+    informed = np.append(0.0, np.maximum(shares[order], 0.0))
+    table["basis"] = np.where(informed > 0, "composite", "model")
+    table["method"] = np.where(informed > 0, "mrp, local survey", "mrp")
+    table.loc[0, ["basis", "method"]] = ["direct", "survey"]
+    if local is not None:
+        table["share_local"] = informed.round(4)
     return AreaDraws(
         fitted.indicator,
         table,
@@ -134,6 +154,19 @@ def area_draws(
         fitted.national,
         whole=1,
     )
+
+
+def _respondents(
+    items: pd.DataFrame, frame: Frame, local: Local, code: str
+) -> npt.NDArray[np.int64]:
+    """Return the local respondents of each area and of the sums they make up."""
+    n = local.survey.by_area(code).set_index("geo")["n"]
+    areas = frame.areas.assign(n=frame.areas["geo"].map(n).fillna(0.0))
+    held = areas.set_index("geo")["n"].to_dict()
+    for column in ("commune", "whole"):
+        if column in areas:
+            held |= areas.groupby(column)["n"].sum().to_dict()
+    return items["geo"].map(held).to_numpy(dtype=np.int64)
 
 
 def _names(areas: pd.DataFrame, frame: Frame, whole: str) -> list[str]:

@@ -188,7 +188,7 @@ def tabulate(
     Returns
     -------
     DataFrame
-        Columns `COLUMNS`, one row an area.
+        Columns `COLUMNS`, one row an area, and ``share_local`` where a local survey was joined.
     """
     limits = limits or QualityLimits()
     rates, persons = drawn.rates, drawn.persons
@@ -215,7 +215,10 @@ def tabulate(
     table["p_above_metropolis"] = _above_whole(drawn)
     table.loc[table["level"] == "france", ["gap_france", "gap_lower", "gap_upper"]] = np.nan
     table.loc[table["class"] == "D", list(MASKED)] = np.nan
-    return table[list(COLUMNS)].reset_index(drop=True)
+    shared = ["share_local"] if "share_local" in drawn.areas else []
+    for column in shared:
+        table[column] = drawn.areas[column]
+    return table[[*COLUMNS, *shared]].reset_index(drop=True)
 
 
 def _above_whole(drawn: AreaDraws) -> Floats:

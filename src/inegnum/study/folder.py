@@ -24,6 +24,7 @@ from inegnum.study.pipeline import Run, areas_of, run
 from inegnum.study.progress import Progress
 from inegnum.study.shapes import shapes_of
 from inegnum.study.spec import Study, load_study
+from inegnum.study.surveys import local_tables
 
 __all__ = ["bundle_of", "find_study", "run_to_folder", "summary"]
 
@@ -151,6 +152,7 @@ def bundle_of(done: Run) -> Bundle:
         "components": done.table("components"),
         "profiles": done.table("profiles"),
         "merged": done.merged,
+        **({} if done.local is None else local_tables(done.local, done.estimates)),
         "own_urban": own_urban_class(done),
         "frame_margins": frame.report,
     }

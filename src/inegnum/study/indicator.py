@@ -14,6 +14,8 @@ import pandas as pd
 from inegnum.data.survey import load_survey
 from inegnum.data.types import Frame, SurveyCells
 from inegnum.estimates.estimate import area_draws
+from inegnum.estimates.local import Local
+from inegnum.estimates.profiles import COLUMNS as GROUP_COLUMNS
 from inegnum.estimates.profiles import profile_rates
 from inegnum.estimates.table import AreaDraws, tabulate
 from inegnum.estimators.decompose import decompose
@@ -83,7 +85,13 @@ class IndicatorRun:
 
 
 def run_indicator(
-    code: str, spec: ModelSpec, frames: Frames, *, seed: int, quality: Publication | None = None
+    code: str,
+    spec: ModelSpec,
+    frames: Frames,
+    *,
+    seed: int,
+    quality: Publication | None = None,
+    local: Local | None = None,
 ) -> IndicatorRun:
     """Estimate one indicator and what stands beside it.
 
@@ -99,6 +107,10 @@ def run_indicator(
     quality : Publication, optional
         Mass of the intervals, limits of the classes, and whether the model is fitted again under
         every other defensible choice (it is unless told otherwise).
+    local : Local, optional
+        A survey of the territory. It moves the figures of areas; what stands beside them (variants,
+        decomposition, components) stays that of the national model, and rates by group are left out
+        where it has the indicator.
     """
     quality = quality or Publication()
     survey = load_survey(code)
@@ -109,19 +121,26 @@ def run_indicator(
         national=frames.national,
         whole=_whole(frames),
         seed=seed,
+        local=local,
     )
     raking = _raking(survey, fitted, frames.territory)
     steps = _decomposition(fitted, frames, seed)
     others = _variants(fitted, survey, frames, seed) if quality.variants else pd.DataFrame()
     shares = components(fitted, frames.territory, seed=seed)
     table = tabulate(drawn, year=frames.territory.year, prob=quality.prob, limits=quality.limits())
-    groups = profile_rates(
-        fitted,
-        frames.territory,
-        table[table["level"] != "iris"],
-        survey=survey,
-        seed=seed,
-        limits=quality.limits(),
+    # Groups of residents are not updated by local answers: they would contradict their area.
+    joint = local is not None and local.has(code)
+    groups = (
+        pd.DataFrame(columns=list(GROUP_COLUMNS))
+        if joint
+        else profile_rates(
+            fitted,
+            frames.territory,
+            table[table["level"] != "iris"],
+            survey=survey,
+            seed=seed,
+            limits=quality.limits(),
+        )
     )
     weighed = shares[shares["geo"] == _whole(frames)[0]].drop(columns=["geo", "level"])
     return IndicatorRun(

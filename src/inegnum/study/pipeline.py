@@ -31,6 +31,7 @@ from inegnum.data.margins import CENSUS_YEAR
 from inegnum.data.types import Frame
 from inegnum.data.vintages import FIRST_EVENT, Event, read_events
 from inegnum.errors import StudyError
+from inegnum.estimates.local import Local
 from inegnum.estimates.merge import merge_masked
 from inegnum.estimates.table import Estimates, combine
 from inegnum.estimators.spec import ModelSpec
@@ -45,6 +46,7 @@ from inegnum.study.manifest import given_with
 from inegnum.study.progress import Progress
 from inegnum.study.shapes import named_by_shapes
 from inegnum.study.spec import Publication, Study
+from inegnum.study.surveys import codebook_source, read_local
 
 __all__ = ["Run", "areas_of", "frames_of", "imports_of", "run", "seed_for", "timed"]
 
@@ -65,6 +67,8 @@ class Run:
         By indicator, what was left out and why.
     timings : dict of str to float
         Seconds by stage.
+    local : Local or None
+        The territory's own survey, when the study names one.
     """
 
     study: Study
@@ -74,6 +78,7 @@ class Run:
     verdicts: tuple[Verdict, ...]
     notes: dict[str, tuple[str, ...]]
     timings: dict[str, float] = field(default_factory=dict)
+    local: Local | None = None
 
     @property
     def whole(self) -> tuple[str, str]:
@@ -162,15 +167,19 @@ def run(study: Study, *, progress: Progress | None = None, jobs: int | None = No
     timings: dict[str, float] = {}
     specs = {code: spec_for(study.model, code) for code in study.indicators}
     with timed(timings, "frames"), progress.step("frames"), threadpool_limits(limits=1):
-        frames = frames_of(study)
+        choice = study.survey.local
+        local = None if choice is None else read_local(choice, study.indicators)
+        frames = frames_of(study, local)
     jobs = jobs or min(os.cpu_count() or 1, 4, len(specs))
     with timed(timings, "indicators"):
         results = Parallel(n_jobs=jobs, return_as="generator")(
-            delayed(_one)(code, spec, frames, seed_for(study, code), study.quality)
+            delayed(_one)(code, spec, frames, seed_for(study, code), study.quality, local)
             for code, (spec, _) in specs.items()
         )
         found = dict(zip(specs, progress.over("indicators", results, len(specs)), strict=True))
     used = _used(frames, found)
+    if local is not None and choice is not None:
+        used = (*used, local.survey.source, codebook_source(choice))
     estimates = combine(
         [one.drawn for one in found.values()],
         used,
@@ -180,15 +189,20 @@ def run(study: Study, *, progress: Progress | None = None, jobs: int | None = No
     )
     verdicts = _verdicts(study, found, estimates, used)
     notes = {code: (*left, *found[code].fit.diagnostics.notes) for code, (_, left) in specs.items()}
-    return Run(study, frames, found, estimates, verdicts, notes, timings)
+    return Run(study, frames, found, estimates, verdicts, notes, timings, local)
 
 
 def _one(
-    code: str, spec: ModelSpec, frames: Frames, seed: int, quality: Publication
+    code: str,
+    spec: ModelSpec,
+    frames: Frames,
+    seed: int,
+    quality: Publication,
+    local: Local | None,
 ) -> IndicatorRun:
     # The products are small and many: one thread is faster, and the bytes stay the same.
     with threadpool_limits(limits=1):
-        return run_indicator(code, spec, frames, seed=seed, quality=quality)
+        return run_indicator(code, spec, frames, seed=seed, quality=quality, local=local)
 
 
 def areas_of(study: Study) -> pd.DataFrame:
@@ -200,11 +214,12 @@ def areas_of(study: Study) -> pd.DataFrame:
     )
 
 
-def frames_of(study: Study) -> Frames:
+def frames_of(study: Study, local: Local | None = None) -> Frames:
     """Return the frames of a study, areas labelled with the territory as a whole."""
     territory = study.territory
     areas = areas_of(study)
-    same_geography(given_with(study), list(areas["geo"]), events=_events(study))
+    given = (*given_with(study), *([local.survey.source] if local else []))
+    same_geography(given, list(areas["geo"]), events=_events(study))
     imports = imports_of(study, areas)
     seed = seed_for(study, "frame")
     code = territory.epci or territory.department or study.name

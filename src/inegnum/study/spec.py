@@ -20,6 +20,7 @@ from inegnum.errors import StudyError, nearest
 from inegnum.estimates.quality import QualityLimits
 from inegnum.estimators.spec import ModelSpec
 from inegnum.provenance import sha256_bytes
+from inegnum.study.surveys import Surveys
 
 __all__ = [
     "FrameChoice",
@@ -260,7 +261,7 @@ class Study:
     seed : int
     indicators : tuple of str
         Codes of the registry, in the order of publication.
-    territory, frame, model, quality, scale : sections
+    territory, frame, model, quality, scale, survey : sections
     languages : tuple of {"fr", "en"}
 
     Examples
@@ -283,6 +284,7 @@ class Study:
     model: ModelSpec = field(default_factory=ModelSpec)
     quality: Publication = field(default_factory=Publication)
     scale: Scale = field(default_factory=Scale)
+    survey: Surveys = field(default_factory=Surveys)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", self.name):
@@ -304,10 +306,7 @@ class Study:
             raise StudyError("a report needs a language", where="languages", expected="fr, en")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the study as plain values, ready for a manifest: files by their name alone.
-
-        Where the files stand is no part of a study; what they hold is in the manifest's inputs.
-        """
+        """Return the study as plain values, ready for a manifest: files by their name alone."""
         named = _with_files(self, lambda path: Path(path).name)
         plain: dict[str, Any] = json.loads(json.dumps(asdict(named)))
         return plain
@@ -382,9 +381,12 @@ def _with_files(study: Study, place: Callable[[str], str]) -> Study:
     def put(path: str) -> str:
         return place(path) if path else ""
 
-    frame = study.frame
+    frame, local = study.frame, study.survey.local
+    if local is not None:
+        local = replace(local, file=put(local.file), codebook=put(local.codebook))
     return replace(
         study,
+        survey=Surveys(local),
         territory=replace(study.territory, geojson=put(study.territory.geojson)),
         frame=replace(frame, imports=tuple(map(put, frame.imports)), events=put(frame.events)),
     )
