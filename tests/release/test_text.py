@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from inegnum.data import catalogue
 from inegnum.data.indicators import breaks, definitions
 from inegnum.errors import InputError
+from inegnum.estimators.learned_tau import learned_tau
 from inegnum.estimators.spec import Tau
 from inegnum.release.text import NARROW, NBSP, french_spaces, phrases
 
@@ -86,6 +87,8 @@ def test_no_english_remark_is_left_in_french_definitions() -> None:
         assert fr.told(year_break.en) == fr.typeset(year_break.fr)
     assert "target" not in fr.told(Tau().origin)
     assert fr.told(Tau().origin) != Tau().origin
+    assert "0,2" in fr.told(learned_tau("smartphone").origin)
+    assert "pseudo" not in fr.told(learned_tau("smartphone").origin)
     assert fr.told("2020: not asked") == f"2020{NBSP}: question non posée"
     assert en.told("2020: not asked") == "2020: not asked"
 

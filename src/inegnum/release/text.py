@@ -26,6 +26,7 @@ NBSP: Final = "\u00a0"
 NARROW: Final = "\u202f"
 MINUS: Final = "\u2212"
 EN_DASH: Final = "\u2013"
+NUMBER: Final = r"\b\d{4}\b|\b\d+\.\d+\b"  # what varies in an expression of a record
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,16 +225,20 @@ class Phrases(Mapping[str, str]):
     def told(self, text: str) -> str:
         """Return an expression of a record or a manifest in the language, or as it stands.
 
-        Years may stand in an expression: it is looked up with ``#`` in place of each.
+        Years and decimals may stand in an expression: it is looked up with ``#`` for each.
         """
         if text in self.expressions:
             return self.typeset(self.expressions[text])
         year, _, rest = text.partition(": ")
         if year.isdigit() and rest in self.expressions:
             return self.typeset(f"{year}{' :' if self.language == 'fr' else ':'} {self.told(rest)}")
-        years = iter(re.findall(r"\b\d{4}\b", text))
-        pattern = self.expressions.get(re.sub(r"\b\d{4}\b", "#", text), text)
-        return self.typeset(re.sub("#", lambda _: next(years), pattern))
+        numbers = iter(re.findall(NUMBER, text))
+        pattern = self.expressions.get(re.sub(NUMBER, "#", text), text)
+        return self.typeset(re.sub("#", lambda _: self.scalar_text(next(numbers)), pattern))
+
+    def scalar_text(self, number: str) -> str:
+        """Write a number of a record with the language's decimal sign."""
+        return number.replace(".", ",") if self.language == "fr" else number
 
     def producer(self, text: str) -> str:
         """Return the short name of a producer: its acronym when the name ends with one.
