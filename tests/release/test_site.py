@@ -141,9 +141,7 @@ def test_actions_have_both_languages_and_known_conditions(release: Release) -> N
     from inegnum.data.indicators import definitions
 
     known = {f"need:{entry.indicator.code}" for entry in definitions()} | {"always"}
-    groups = {
-        f"share:{m}:{level}" for m, level in release.frame_margins[["margin", "level"]].values
-    }
+    groups = {f"share:{m}:{level}" for m, level in release.profiles[["margin", "group"]].values}
     french, english = actions("fr"), actions("en")
     assert [a.code for a in french] == [a.code for a in english]
     for one, other in zip(french, english, strict=True):

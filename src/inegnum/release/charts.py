@@ -31,6 +31,7 @@ TALL_ROW: Final = 30  # when a name takes two lines
 LETTERS: Final = 30  # a line of a name holds
 # Names are measured with the renderer's font and shown in the reader's, which may be wider.
 PADDING: Final = {"left": 26, "right": 8, "top": 2, "bottom": 2}
+FONT: Final = "system-ui, sans-serif"
 INK: Final = "#1d2a35"
 MUTED: Final = "#5b6873"
 MAIN: Final = "#12577a"
@@ -233,7 +234,7 @@ def _domain(values: Sequence[float | None], band: Band) -> tuple[float, float]:
 def _specification(chart: alt.LayerChart) -> str:
     drawn = (
         chart.properties(width=WIDTH, padding=PADDING)
-        .configure(font="system-ui, sans-serif", background="transparent")
+        .configure(font=FONT, background="transparent")
         .configure_view(stroke=None)
         .configure_axis(
             gridColor="#dfe5e9", labelColor=INK, domainColor="#aab4bc", tickColor="#aab4bc"
@@ -264,4 +265,8 @@ def tidy_svg(svg: str, drop: Sequence[str] = ("aria-[a-z]+", "role", "class", "v
     svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg)
     svg = re.sub(r'^<svg width="([\d.]+)" height="([\d.]+)"', r"<svg", svg)
     svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)
-    return svg.replace("<svg", '<svg class="chart" focusable="false" aria-hidden="true"', 1)
+    # Said once for the whole drawing, or what is the case anyway: half of a long chart's weight.
+    for said in (f' font-family="{FONT}"', ' opacity="1"', ' pointer-events="none"'):
+        svg = svg.replace(said, "")
+    root = f'<svg class="chart" focusable="false" aria-hidden="true" font-family="{FONT}"'
+    return svg.replace("<svg", root, 1)

@@ -1,26 +1,22 @@
 """Who lives in a commune, and which communes resemble it.
 
-Model: shares of the modelled frame's margins (people aged 15 and over) by age, diploma and
-occupation, as the release's ``frame_margins.csv`` holds them. Resemblance is the Hellinger distance
-between those shares, averaged over the three margins.
+Model: shares of the modelled frame's persons by age, diploma and occupation, as the release's
+``profiles.csv`` counts them. Resemblance is the Hellinger distance between those shares, averaged
+over the three margins.
 Limits: alike in composition does not mean alike in supply, income or distance to the centre.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from inegnum.data.codebook import DIPLOMA, OCCUPATION
+from inegnum.data.codebook import AXES
 from inegnum.release.text import Phrases
 
 __all__ = ["Profile", "Share", "profiles_of", "similar"]
-
-MARGINS: Final = ("age", "schooling and diploma", "occupation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +30,10 @@ class Share:
 
     def label(self, words: Phrases) -> str:
         """Name the group."""
-        if self.margin == "occupation":
-            return OCCUPATION.label(self.level, words.language)
-        if self.level in DIPLOMA.levels:
-            return DIPLOMA.label(self.level, words.language)
-        return words.entries.get(f"group.{self.level}", self.level)
+        axis = AXES[self.margin]
+        if self.level in axis.levels:
+            return axis.label(self.level, words.language)
+        return words[f"group.{self.level}"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,40 +44,35 @@ class Profile:
     shares: tuple[Share, ...]
 
 
-def profiles_of(frame_margins: pd.DataFrame, geos: Sequence[str]) -> dict[str, Profile]:
-    """Return the profile of every area that has margins.
+def profiles_of(groups: pd.DataFrame) -> dict[str, Profile]:
+    """Return the profile of every commune.
 
     Parameters
     ----------
-    frame_margins : DataFrame
-        Columns ``geo, margin, level, achieved``.
-    geos : sequence of str
-        Areas that make up the whole.
+    groups : DataFrame
+        Rows of ``profiles.csv``; persons are those of the indicator whose universe is the widest.
     """
-    rows = frame_margins[
-        frame_margins["margin"].isin(MARGINS) & frame_margins["geo"].isin(list(geos))
-    ]
-    if rows.empty:
+    if groups.empty:
         return {}
-    counts = rows.assign(achieved=pd.to_numeric(rows["achieved"])).pivot_table(
-        index="geo", columns=["margin", "level"], values="achieved", aggfunc="sum", sort=False
+    persons = groups.assign(N=pd.to_numeric(groups["N"]))
+    whole = persons[(persons["level"] == "epci") & (persons["margin"] == "age")]
+    widest = whole.groupby("indicator", sort=False)["N"].sum().idxmax()
+    counts = persons[persons["indicator"] == widest].pivot_table(
+        index=["level", "geo"], columns=["margin", "group"], values="N", aggfunc="sum", sort=False
     )
-    totals = counts.T.groupby(level="margin").sum().T
-    whole = counts.sum()
+    shares = counts / counts.T.groupby(level="margin", sort=False).transform("sum").T
+    keys = [(str(margin), str(group)) for margin, group in map(tuple, counts.columns)]
+    territory = shares.loc["epci"].to_numpy(dtype=np.float64)[0]
+    communes = shares.loc["commune"]
     return {
         str(geo): Profile(
             str(geo),
             tuple(
-                Share(
-                    margin,
-                    level,
-                    float(counts.loc[geo, (margin, level)] / totals.loc[geo, margin]),
-                    float(whole[margin, level] / whole[margin].sum()),
-                )
-                for margin, level in map(tuple, counts.columns)
+                Share(margin, group, float(here), float(whole_share))
+                for (margin, group), here, whole_share in zip(keys, row, territory, strict=True)
             ),
         )
-        for geo in counts.index
+        for geo, row in zip(communes.index, communes.to_numpy(dtype=np.float64), strict=True)
     }
 
 

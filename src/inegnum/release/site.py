@@ -218,7 +218,7 @@ def _write_language(folder: Path, context: Context, changes: dict[str, Any]) -> 
         context.release,
         context.words,
         context.local,
-        profiles_of(context.release.frame_margins, [s.geo for s in context.outline.shapes]),
+        profiles_of(context.release.profiles),
         context.supply,
         context.as_of,
         rows_by_area(context.release.profiles),
