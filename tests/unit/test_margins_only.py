@@ -8,6 +8,7 @@ import pytest
 
 from inegnum.data.frame import national_frame
 from inegnum.errors import InputError, IsolationError, PublicationError
+from inegnum.estimators.interactions import learn_interactions
 from inegnum.estimators.margins_only import (
     RateTable,
     composition_of,
@@ -16,7 +17,11 @@ from inegnum.estimators.margins_only import (
     prior_weight,
 )
 from inegnum.estimators.multilevel import fit
-from inegnum.estimators.published import illectronisme_2021, single_total
+from inegnum.estimators.published import (
+    illectronisme_2021,
+    single_total,
+    total_of_persons,
+)
 from inegnum.estimators.spec import ModelSpec, ModeReadings
 from inegnum.numerics.inversion import group_covariance, truncated_inverse
 from simulated import INDICATOR, SOURCE, country
@@ -152,3 +157,66 @@ def test_unknown_levels_and_kept_sources_are_refused(world):
         fit_margins(
             SPEC, [RateTable(table, INDICATOR, kept, 2022)], national=world.national, seed=1
         )
+
+
+def test_thirteen_million_is_an_order_of_magnitude_and_says_so(world):
+    nation = _few(world)
+    whole = nation.persons("12+").sum()
+    total = total_of_persons(
+        0.25 * whole,
+        INDICATOR,
+        SOURCE,
+        national=nation,
+        year=2022,
+        assumed_n=2000,
+        rounding=0.02 * whole,
+    )
+    found = fit_margins(SPEC, [total], national=nation, seed=1)
+    assert found.tier == "T3"
+    notes = " ".join(found.diagnostics.notes)
+    assert "order of magnitude" in notes
+    assert "n = 2000 assumed" in notes
+    draws = found.predict(world.metropolis, seed=2)
+    assert draws.items["level"].tolist() == ["epci"]
+    # Nothing is known of profiles: what composition could do to the territory is in the interval.
+    lower, upper = draws.interval()
+    assert lower[0] < 0.25 < upper[0]
+    assert upper[0] - lower[0] > 0.1
+    with pytest.raises(PublicationError, match="sub-areas"):
+        found.predict(world.metropolis, seed=2, groups=None)
+    with pytest.raises(InputError, match="between none and all"):
+        total_of_persons(2 * whole, INDICATOR, SOURCE, national=nation, year=2022, assumed_n=2000)
+
+
+def test_a_publication_crosses_rounds_and_leaves_small_groups_out(world):
+    survey = world.survey.waves(2022)
+    table = margins_of(survey, ("age", "age:diploma"), rounding=0.01).table
+    crossed = table[table["age"].notna() & table["diploma"].notna()]
+    assert (crossed["n"] >= 30).all()
+    assert len(crossed) > 10
+    one = crossed.iloc[0]
+    t = survey.table
+    age = t["age"].replace({"12-14": "12-17", "15-17": "12-17"})
+    at = (age == one["age"]) & (t["diploma"] == one["diploma"])
+    assert one["rate"] == pytest.approx(t.loc[at, "wy"].sum() / t.loc[at, "w"].sum(), abs=0.005)
+    assert (
+        np.abs(table["rate"].iloc[1:] * 100 - (table["rate"].iloc[1:] * 100).round()) < 1e-9
+    ).all()
+
+
+def test_interactions_come_from_other_waves_with_their_error_and_a_note(world):
+    learned = learn_interactions(SPEC, world.survey.waves(2020), seed=1)
+    assert set(learned.mean) == {"age:diploma", "age:sex"}
+    smallest = np.linalg.eigvalsh(learned.covariance["age:diploma"])[0]
+    assert smallest > 0.9 * 0.1**2  # the drift keeps every direction free
+    nation = _few(world)
+    rates = margins_of(world.survey.waves(2022), ("age", "diploma"))
+    found = fit_margins(SPEC, [rates], national=nation, seed=1, interactions=learned)
+    assert any("2020" in note and "age:diploma" in note for note in found.diagnostics.notes)
+    assert "age:diploma" not in set(found.diagnostics.sds["term"])  # its sd is not learned here
+    plain = tuple(t for t in SPEC.terms if t.factors in ("age", "diploma"))
+    with pytest.raises(InputError, match="no interaction"):
+        learn_interactions(replace(SPEC, terms=plain), world.survey.waves(2020), seed=1)
+    kept = replace(learned, source=replace(SOURCE, role="validate"))
+    with pytest.raises(IsolationError):
+        fit_margins(SPEC, [rates], national=nation, seed=1, interactions=kept)

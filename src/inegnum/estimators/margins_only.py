@@ -20,7 +20,8 @@ References
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -29,128 +30,34 @@ from scipy.special import expit, logit
 from threadpoolctl import threadpool_limits
 
 from inegnum.data.codebook import profiles
-from inegnum.data.types import Frame, Indicator, SurveyCells
+from inegnum.data.types import Frame, Indicator
 from inegnum.errors import InputError
 from inegnum.estimators.anchor import anchor_shift
 from inegnum.estimators.deviations import geographic_codes
 from inegnum.estimators.diagnostics import Diagnostics
 from inegnum.estimators.engine import Drawn
-from inegnum.estimators.evidence import DirectRate, Rows, direct_rate, encode
+from inegnum.estimators.evidence import Rows, encode
+from inegnum.estimators.interactions import LearnedBlocks
 from inegnum.estimators.learned_tau import resolved
 from inegnum.estimators.multilevel import Fit
+from inegnum.estimators.rate_table import RateTable, composition_of, margins_of
 from inegnum.estimators.spec import FACTORS, ModelSpec
 from inegnum.estimators.terms import blocks, coefficients
 from inegnum.numerics.inversion import group_covariance, invert, straighten
 from inegnum.numerics.latent import build_design
 from inegnum.numerics.mixture import Posterior
-from inegnum.provenance import Source, require_role
+from inegnum.provenance import require_role
 
 __all__ = ["RateTable", "composition_of", "fit_margins", "margins_of", "prior_weight"]
 
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class RateTable:
-    """Published rates of one survey.
-
-    Attributes
-    ----------
-    table : DataFrame
-        Columns ``rate``, ``n`` (missing where not published) and any of the model's factors: a
-        level, several joined by ``|``, or ``""`` for everybody. The row with no level is the total.
-    indicator : Indicator
-    source : Source
-        Of role ``fit``.
-    year : int
-    rounding : float
-        Unit the rates were rounded to: 0.01 for whole percentages, 0 for none.
-    deff : float
-        Design effect of the survey.
-    assumed_n : float, optional
-        Respondents in all, when the publication does not say: an input, labelled as such.
-    offset_sd : float
-        Prior sd of the difference between this source and the first one, in rate.
-    """
-
-    table: pd.DataFrame
-    indicator: Indicator
-    source: Source
-    year: int
-    rounding: float = 0.01
-    deff: float = 1.5
-    assumed_n: float | None = None
-    offset_sd: float = 0.0
-
-    def __post_init__(self) -> None:
-        t = self.table
-        unknown = set(t.columns) - {"rate", "n", *FACTORS}
-        if unknown or not {"rate", "n"} <= set(t.columns):
-            raise InputError(
-                "a rate table has unexpected columns",
-                where=self.source.name,
-                got=", ".join(map(str, t.columns)),
-                expected=f"rate, n and any of {', '.join(FACTORS)}",
-            )
-        if not ((t["rate"] > 0) & (t["rate"] < 1)).all():
-            raise InputError(
-                "published rates must lie strictly between 0 and 1",
-                where=self.source.name,
-                got=t.loc[~((t["rate"] > 0) & (t["rate"] < 1)), "rate"].tolist()[:5],
-                hint="rates are proportions: 15.4 % is 0.154",
-            )
-        if self.is_total().sum() != 1:
-            raise InputError(
-                "a rate table needs one total: the row with no level",
-                where=self.source.name,
-                got=f"{int(self.is_total().sum())} of them",
-            )
-        if t["n"].isna().any() and self.assumed_n is None:
-            raise InputError(
-                "the publication gives no number of respondents",
-                where=self.source.name,
-                expected="column n, or assumed_n",
-                hint="give assumed_n: it is printed as an assumption with every result",
-            )
-
-    def is_total(self) -> npt.NDArray[np.bool_]:
-        """Return which row has no level, shape (G,)."""
-        factors = [c for c in FACTORS if c in self.table.columns]
-        filled = self.table[factors].fillna("").astype(str)
-        return np.asarray((filled == "").all(axis=1))
-
-    def total(self) -> DirectRate:
-        """Return the published total, with its sampling error."""
-        row = self.table[self.is_total()].iloc[0]
-        rate = float(row["rate"])
-        n = float(self.assumed_n if np.isnan(row["n"]) and self.assumed_n else row["n"])
-        variance = self.deff * rate * (1 - rate) / n + (self.rounding / 2) ** 2 / 3
-        return DirectRate(rate, float(np.sqrt(variance)), self.deff, n)
-
-    def masks(self, codes: dict[str, npt.NDArray[np.int64]]) -> Floats:
-        """Return which cells belong to each row's group, shape (G, R)."""
-        R = len(next(iter(codes.values())))
-        out = np.ones((len(self.table), R))
-        for factor in FACTORS:
-            if factor not in self.table.columns:
-                continue
-            for g, text in enumerate(self.table[factor].fillna("").astype(str)):
-                if not text:
-                    continue
-                wanted = [_level(factor, part, self.source.name) for part in text.split("|")]
-                out[g] *= np.isin(codes[factor], wanted)
-        return out
-
-
-def _level(factor: str, level: str, where: str) -> int:
-    if level not in FACTORS[factor]:
-        raise InputError(
-            f"unknown level of {factor}",
-            where=where,
-            got=level,
-            expected=", ".join(FACTORS[factor]),
-        )
-    return FACTORS[factor].index(level)
+# What every result of tier T3 says of itself.
+ORDER: Final = (
+    "order of magnitude: a single national total, spread over the territory by its composition; no "
+    "sub-area can be estimated from it"
+)
 
 
 def fit_margins(
@@ -160,6 +67,7 @@ def fit_margins(
     national: Frame,
     seed: int,
     composition: Frame | None = None,
+    interactions: LearnedBlocks | None = None,
 ) -> Fit:
     """Fit the model to published rates; the result predicts like any other.
 
@@ -176,6 +84,9 @@ def fit_margins(
         Whom the groups of the publication are made of (`composition_of` a survey); the national
         frame unless given. Where survey and census disagree on categories, this matters more than
         the loss of the microdata.
+    interactions : LearnedBlocks, optional
+        What microdata of other waves say of the interactions (`learn_interactions`), which
+        published rates do not identify; without it they keep a half-normal prior around zero.
 
     Raises
     ------
@@ -196,7 +107,10 @@ def fit_margins(
     >>> fit.tier, fit.indicator.universe
     ('T2', '15+')
     """
-    require_role([table.source for table in tables], "fit", where="fit of published rates")
+    evidence = [table.source for table in tables]
+    if interactions is not None:
+        evidence.append(interactions.source)
+    require_role(evidence, "fit", where="fit of published rates")
     first = tables[0]
     if any(t.indicator != first.indicator for t in tables):
         raise InputError("published rates of several indicators", where="tables")
@@ -206,7 +120,7 @@ def fit_margins(
     rows, masks, N = _cells(tables, composition or national, first.indicator)
     with threadpool_limits(limits=1, user_api="blas"):
         A = masks * N / (masks @ N)[:, None]
-        posterior = _inverted(spec, tables, (rows, masks, N), rng)
+        posterior = _inverted(spec, tables, (rows, masks, N), interactions, rng)
         effects, sds = posterior.draw(spec.draws, rng)
         effects = straighten(posterior.design, A, effects)
     part = coefficients(effects, spec, rows, wave=first.year)
@@ -235,10 +149,14 @@ def fit_margins(
             float(shift.mean()),
             drift,
             spec.anchor.limit,
-            _notes(tables),
+            (
+                *([ORDER] if lone else []),
+                *_notes(tables),
+                *(interactions.notes() if interactions else ()),
+            ),
             summary.assign(reading="pooled"),
         ),
-        (*(table.source for table in tables), *national.sources),
+        (*evidence, *national.sources),
         "T3" if lone else "T2",
     )
 
@@ -274,6 +192,7 @@ def _inverted(
     spec: ModelSpec,
     tables: Sequence[RateTable],
     cells: tuple[Rows, Floats, Floats],
+    interactions: LearnedBlocks | None,
     rng: np.random.Generator,
 ) -> Posterior:
     rows, masks, N = cells
@@ -295,7 +214,10 @@ def _inverted(
         V = group_covariance(masks, N, p, n=n, deff=deff, rounding=rounding)
         return np.asarray(V * same + shift)
 
-    design = build_design(rows.y, rows.n, blocks(spec, rows))
+    terms = blocks(spec, rows)
+    if interactions is not None:
+        terms = interactions.apply(terms)
+    design = build_design(rows.y, rows.n, terms)
     return invert(design, A, r, covariance=covariance, rng=rng, points=spec.points)
 
 
@@ -330,51 +252,3 @@ def prior_weight(fit: Fit) -> pd.DataFrame:
             "variance_ratio": spread**2 / (scale**2 * (1 - 2 / np.pi)),
         }
     )
-
-
-def margins_of(survey: SurveyCells, factors: Sequence[str]) -> RateTable:
-    """Publish a survey's one-way rates: what is left when its microdata are hidden.
-
-    Parameters
-    ----------
-    survey : SurveyCells
-        One wave.
-    factors : sequence of str
-        Factors tabulated, each on its own, besides the total.
-    """
-    t = survey.table
-    whole = direct_rate(t)
-    parts: list[dict[str, str | float]] = [{"rate": whole.rate, "n": whole.n}]
-    levels = encode(t)
-    for factor in factors:
-        for code, level in enumerate(FACTORS[factor]):
-            at = levels[factor] == code
-            yes, w = t.loc[at, "wy"].sum(), t.loc[at, "w"].sum()
-            if 0 < yes < w:
-                parts.append({factor: level, "rate": yes / w, "n": float(t.loc[at, "n"].sum())})
-    table = pd.DataFrame(parts)
-    year = int(t["wave"].max())
-    deff = max(1.0, whole.deff)
-    return RateTable(table, survey.indicator, survey.source, year, rounding=0.0, deff=deff)
-
-
-def composition_of(survey: SurveyCells) -> Frame:
-    """Return whom a survey's weights stand for, by region and urban size, as a frame.
-
-    12-17 is one class in the survey; half goes to each of the census's two, which have one effect.
-    """
-    table = survey.table[survey.table["region"] != ""]
-    who = profiles()
-    place = {row: k for k, row in enumerate(who.itertuples(index=False, name=None))}
-    strata = sorted(set(zip(table["region"], table["urban"], strict=True)))
-    at = {stratum: k for k, stratum in enumerate(strata)}
-    N = np.zeros((len(strata), len(who)))
-    keys = ["region", "urban", "age", "sex", "diploma", "occupation", "w"]
-    for region, urban, age, *rest, w in table[keys].itertuples(index=False, name=None):
-        known = ("12-14", "15-17") if age == "12-17" else (age,)
-        for one in known:
-            N[at[region, urban], place[(one, *rest)]] += float(w) / len(known)
-    areas = pd.DataFrame(strata, columns=["region", "urban"])
-    geo = areas["region"] + "-" + areas["urban"]
-    areas = areas.assign(geo=geo, level="stratum", name=geo, tier="survey", epci="")
-    return Frame(areas, N, (survey.source,), int(table["wave"].max()))

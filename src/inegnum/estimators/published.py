@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 
 from inegnum.data import catalogue
-from inegnum.data.types import Indicator
-from inegnum.estimators.margins_only import RateTable
+from inegnum.data.types import Frame, Indicator
+from inegnum.errors import InputError
+from inegnum.estimators.rate_table import RateTable
+from inegnum.provenance import Source
 
-__all__ = ["ILLECTRONISME", "illectronisme_2021", "single_total"]
+__all__ = ["ILLECTRONISME", "illectronisme_2021", "single_total", "total_of_persons"]
 
 ILLECTRONISME = Indicator(
     "illectronisme",
@@ -67,6 +69,46 @@ def illectronisme_2021(*, assumed_n: float) -> RateTable:
     rows.append({"rate": float(merged), "age": "60-69|70+"})
     frame = pd.DataFrame(rows).assign(n=np.nan)
     return RateTable(frame, ILLECTRONISME, source, 2021, rounding=0.01, assumed_n=assumed_n)
+
+
+def total_of_persons(
+    persons: float,
+    indicator: Indicator,
+    source: Source,
+    *,
+    national: Frame,
+    year: int,
+    assumed_n: float,
+    rounding: float = 1e6,
+) -> RateTable:
+    """Turn a number of persons ("13 million") into the total tier T3 starts from.
+
+    Parameters
+    ----------
+    persons : float
+        As published, for the whole country.
+    national : Frame
+        Whose persons of the indicator's universe it is a part of.
+    assumed_n : float
+        Respondents behind it, an assumption printed with every result.
+    rounding : float
+        Unit the number was rounded to, in persons.
+
+    Raises
+    ------
+    InputError
+        More persons than there are, or none.
+    """
+    whole = float(national.persons(indicator.universe).sum())
+    if not 0 < persons < whole:
+        raise InputError(
+            "a number of persons lies between none and all of its universe",
+            where=source.name,
+            got=f"{persons:,.0f}",
+            expected=f"below {whole:,.0f} of {indicator.universe}",
+        )
+    table = pd.DataFrame({"rate": [persons / whole], "n": [np.nan]})
+    return RateTable(table, indicator, source, year, rounding=rounding / whole, assumed_n=assumed_n)
 
 
 def single_total(total: RateTable) -> RateTable:

@@ -219,8 +219,12 @@ def _settled(
 ) -> tuple[Floats, Floats]:
     """Return the mode and the inverse covariance it implies, one found from the other in turn."""
     b, rank = start, None
-    for round_ in range(40):
-        W, found_rank = truncated_inverse(covariance(expit(design.X @ b + design.offset)), rank)
+    p = expit(design.X @ b + design.offset)
+    for round_ in range(60):
+        # Halved once near: two tables that cross can send mode and covariance back and forth.
+        now = expit(design.X @ b + design.offset)
+        p = now if round_ < 4 else 0.5 * (p + now)
+        W, found_rank = truncated_inverse(covariance(p), rank)
         # The rank is settled once rates are near: a direction on the threshold would come and go.
         rank = found_rank if round_ == 2 else rank
         found = _mode(design, A, r, sds, b, W)
@@ -230,7 +234,7 @@ def _settled(
             return b, W
     raise ConvergenceError(
         "the covariance of the published rates does not settle",
-        got=f"effects still moving by {moved:.2g} logits after 40 rounds",
+        got=f"effects still moving by {moved:.2g} logits after 60 rounds",
         expected="below 1e-3",
         hint="look for two rates that contradict each other",
     )
