@@ -5,15 +5,19 @@
 Inputs are drawn here from fixed seeds. Peers (svy-sae, samplics, saepy) run when they are installed
 in the same environment (benchmarks/requirements.txt); one that is absent is listed as absent. R
 figures were measured apart (R 4.2.2, sae 1.3, emdi 2.2.2) and stand beside, marked R.
-Writes benchmarks/sae.csv and, with matplotlib, docs/images/sae-scaling.svg.
+Each claim ends in a line NAME ratio=... target=... ok|short: time allowed, or time of a peer or of
+R, over ours. Without --quick, writes benchmarks/sae.csv and, with matplotlib,
+docs/images/sae-scaling.svg.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import gc
 import importlib.util
+import io
 import sys
 import time
 from collections.abc import Callable
@@ -130,6 +134,36 @@ def peers(t: pd.DataFrame) -> dict[str, tuple[int, Callable[[], object]]]:
     return found
 
 
+# Name, ours, areas, seconds allowed (or those of R), ratio asked for.
+CLAIMS = (
+    ("fh_1000_fit_and_mse", "inegnum numerics: fit + MSE", 1000, 0.003, 1.0),
+    ("fh_1000_whole_result", "inegnum fay_herriot: whole result", 1000, 0.003, 1.0),
+    ("fh_20000_fit_and_mse", "inegnum numerics: fit + MSE", 20_000, 0.013, 1.0),
+    ("fh_20000_whole_result", "inegnum fay_herriot: whole result", 20_000, 0.013, 1.0),
+    ("sar_500_vs_R", "inegnum spatial: fit + MSE", 500, 1.0, 10.0),
+    ("sar_2000", "inegnum spatial: fit + MSE", 2000, 2.0, 1.0),
+)
+PEERS = ("samplics", "saepy", "svy-sae")
+
+
+def claims(rows: list[tuple[str, int, float, float]]) -> list[str]:
+    """Say what holds: targets of this machine, and each peer at its largest size."""
+    median = {(name, m): seconds for name, m, seconds, _ in rows}
+    wanted = [c for c in CLAIMS if (c[1], c[2]) in median]
+    for peer in PEERS:
+        sizes = [m for name, m in median if name == peer]
+        if sizes:
+            m = max(sizes)
+            name = f"fh_{m}_vs_{peer}"
+            wanted.append((name, "inegnum fay_herriot: whole result", m, median[peer, m], 10.0))
+    lines = []
+    for name, method, m, allowed, target in wanted:
+        ratio = allowed / median[method, m]
+        verdict = "ok" if ratio >= target else "short"
+        lines.append(f"{name} ratio={ratio:.2f} target={target:g} {verdict}")
+    return lines
+
+
 def plot(rows: list[tuple[str, int, float, float]]) -> None:
     import matplotlib as mpl
 
@@ -158,7 +192,8 @@ def main() -> None:
     rows: list[tuple[str, int, float, float]] = []
 
     def note(name: str, m: int, run: Callable[[], object], repeats: int) -> None:
-        median, first = timed(run, repeats)
+        with contextlib.redirect_stdout(io.StringIO()):
+            median, first = timed(run, repeats)
         rows.append((name, m, median, first))
         sys.stdout.write(f"{name:38s} m={m:6d} {1e3 * median:10.2f} ms (first {first:.2f} s)\n")
         sys.stdout.flush()
@@ -172,7 +207,7 @@ def main() -> None:
             for name, (largest, run) in peers(t).items():
                 if m <= largest:
                     note(name, m, run, 1 if m > 500 and name != "svy-sae" else 3)
-    for m in (100, 500, 2000) if not options.quick else (100, 500):
+    for m in (100, 500, 2000):
         W = neighbours(m)
         data = spatial_areas(m, W)
         note(
@@ -183,6 +218,9 @@ def main() -> None:
         absent = {"samplics": "samplics", "saePy": "saepy", "svy_sae": "svy-sae"}
         gone = [n for module, n in absent.items() if not importlib.util.find_spec(module)]
         sys.stdout.write(f"absent peers: {', '.join(gone) or 'none'}\n")
+    sys.stdout.write("\n".join(claims(rows)) + "\n")
+    if options.quick:
+        return
     rows += [(name, m, seconds, seconds) for name, m, seconds in R_FIGURES]
     with (HERE / "sae.csv").open("w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from inegnum.estimators.result import AreaEstimates
+from inegnum.estimators.unit.bayes import bayes_bhf
 from inegnum.estimators.unit.bhf import bhf
 from inegnum.estimators.unit.ebp import EbpOptions, ebp
 from inegnum.estimators.unit.inputs import AreaMeans, Census, UnitSample
@@ -81,6 +82,10 @@ def _analytic_ml(sample: UnitSample, means: AreaMeans, r: int) -> AreaEstimates:
 
 def _bootstrap(sample: UnitSample, means: AreaMeans, r: int) -> AreaEstimates:
     return bhf(sample, means, mse="bootstrap", B=100, seed=r)
+
+
+def _bayes(sample: UnitSample, means: AreaMeans, r: int) -> AreaEstimates:
+    return bayes_bhf(sample, means)
 
 
 def _pseudo(sample: UnitSample, means: AreaMeans, r: int) -> AreaEstimates:
@@ -158,6 +163,11 @@ CASES: dict[str, tuple[World, Fit, int, Bounds, Bounds]] = {
     ),
     "8 areas, analytic MSE": (World(m=8), _analytic, 600, (0.930, 0.970), (0.80, 0.89)),
     "8 areas, bootstrap MSE": (World(m=8), _bootstrap, 200, (0.86, 0.94), (0.73, 0.89)),
+    "8 areas, Bayesian": (World(m=8), _bayes, 300, (0.93, 0.97), (0.92, 0.985)),
+    "Bayesian": (World(), _bayes, 100, (0.93, 0.97), (0.89, 1.0)),
+    "little area variance, Bayesian": (
+        World(sigma_u=0.15), _bayes, 100, (0.955, 0.995), (0.93, 1.0),
+    ),
     "little area variance, analytic MSE": (
         World(sigma_u=0.15), _analytic, 300, (0.955, 0.985), (0.76, 0.87),
     ),

@@ -180,7 +180,6 @@ def integrate_rates(
     P: Floats,
     scale: float,
     probabilities: Floats,
-    nodes: int = 40,
 ) -> RatePosterior:
     """Integrate effects, coefficients and their standard deviation out.
 
@@ -199,55 +198,26 @@ def integrate_rates(
         Of the half-normal prior of sigma.
     probabilities : ndarray of shape (K,)
         Of the quantiles.
-    nodes : int
-        Of sigma.
 
     Raises
     ------
     ConvergenceError
         A mode is not reached, or sigma is pushed against the end of its range.
     """
-    t, w = np.polynomial.legendre.leggauss(nodes)
-    # From almost zero to four times the prior scale, evenly on the square root.
-    low, high = 0.02, 2.0
-    root = low + (high - low) * (t + 1) / 2
-    sigmas = scale * root**2
     Xs = X[sampled]
     beta = np.linalg.solve(Xs.T @ Xs + P, Xs.T @ start)
-    given: list[_AtSigma] = []
-    mode = start
-    for sigma in sigmas.tolist():
-        given.append(_coefficients(loglik, Xs, P, sigma, beta, mode))
-        beta, mode = given[-1].beta, given[-1].mode
-    log = np.array([g.log_mass for g in given]) - 0.5 * (sigmas / scale) ** 2
-    log += np.log(w) + np.log(root)
-    mass = np.exp(log - log.max())
-    if mass[-1] > 1e-6 * mass.sum():
-        raise ConvergenceError(
-            "the area effects outgrow their prior",
-            got=f"sigma up to {sigmas[-1]:.3g}",
-            hint="raise the scale of the prior, or add covariates",
-        )
-    mass /= mass.sum()
-    kept = mass > 1e-9
-    parts = [
-        _areas(loglik, X, sampled, g, float(sigma))
-        for g, sigma in zip(
-            [g for g, k in zip(given, kept.tolist(), strict=True) if k],
-            sigmas[kept],
-            strict=True,
-        )
-    ]
-    weights = mass[kept] / mass[kept].sum()
+    # The posterior of sigma is close to normal with hundreds of areas: fewer nodes, less memory.
+    nodes = 32 if len(Xs) <= 300 else 16
+    sigmas, mass, given = _sigmas(loglik, Xs, P, scale, (beta, start), nodes)
+    parts = [_areas(loglik, X, sampled, g, float(s)) for g, s in zip(given, sigmas, strict=True)]
+    weights = mass
     eta = np.concatenate([p[0] for p in parts], axis=1)
     share = np.concatenate([a * p[1] for a, p in zip(weights, parts, strict=True)], axis=1)
-    betas = np.stack([g.beta for g, k in zip(given, kept.tolist(), strict=True) if k])
-    covs = np.stack([g.cov for g, k in zip(given, kept.tolist(), strict=True) if k])
+    betas, covs = np.stack([g.beta for g in given]), np.stack([g.cov for g in given])
     mean_beta = weights @ betas
     cov = np.einsum("g,gij->ij", weights, covs)
     cov += (betas - mean_beta).T @ ((betas - mean_beta) * weights[:, None])
-    sd = sigmas[kept]
-    sigma_u, sigma2_u = float(weights @ sd), float(weights @ sd**2)
+    sigma_u, sigma2_u = float(weights @ sigmas), float(weights @ sigmas**2)
     theta = expit(eta)
     mean = np.einsum("mk,mk->m", share, theta)
     center = np.einsum("mk,mk->m", share, eta)
@@ -266,6 +236,47 @@ def integrate_rates(
         },
         expit(X @ mean_beta),
     )
+
+
+def _sigmas(
+    loglik: Likelihood,
+    X: Floats,
+    P: Floats,
+    scale: float,
+    start: tuple[Floats, Floats],
+    nodes: int,
+) -> tuple[Floats, Floats, list[_AtSigma]]:
+    """Nodes of sigma that carry mass, their mass, and the coefficients there.
+
+    Nodes lie evenly on the square root, first from almost zero to four prior scales, then, while
+    fewer than three in five of them carry mass, between those that bracket it: many areas leave
+    sigma little room.
+    """
+    low, high = 0.02, 2.0
+    t, w = np.polynomial.legendre.leggauss(nodes)
+    for attempt in range(6):
+        root = low + (high - low) * (t + 1) / 2
+        sigmas = scale * root**2
+        beta, mode = start
+        given: list[_AtSigma] = []
+        for sigma in sigmas.tolist():
+            given.append(_coefficients(loglik, X, P, sigma, beta, mode))
+            beta, mode = given[-1].beta, given[-1].mode
+        log = np.array([g.log_mass for g in given]) - 0.5 * (sigmas / scale) ** 2 + np.log(root)
+        mass = w * np.exp(log - log.max())
+        mass /= mass.sum()
+        if attempt == 0 and mass[-1] > 1e-6:
+            raise ConvergenceError(
+                "the area effects outgrow their prior",
+                got=f"sigma up to {sigmas[-1]:.3g}",
+                hint="raise the scale of the prior, or add covariates",
+            )
+        kept = np.flatnonzero(mass > 1e-8)
+        if len(kept) >= 0.6 * nodes:
+            return sigmas[kept], mass[kept] / mass[kept].sum(), [given[k] for k in kept.tolist()]
+        low = float(root[kept[0] - 1]) if kept[0] > 0 else low
+        high = float(root[kept[-1] + 1]) if kept[-1] + 1 < nodes else high
+    raise ConvergenceError("nodes of the area effects' sd did not find its posterior")
 
 
 def _areas(
