@@ -27,10 +27,13 @@ if TYPE_CHECKING:
     from inegnum.data.types import Frame as Frame
     from inegnum.data.types import SurveyCells as SurveyCells
     from inegnum.draws import Draws as Draws
+    from inegnum.estimates.areas import estimates_from_areas as estimates_from_areas
     from inegnum.estimates.estimate import estimate as estimate
     from inegnum.estimates.table import Estimates as Estimates
     from inegnum.estimators.area import bayes_fay_herriot as bayes_fay_herriot
+    from inegnum.estimators.area import bym2_fay_herriot as bym2_fay_herriot
     from inegnum.estimators.area import fay_herriot as fay_herriot
+    from inegnum.estimators.area import rate_fay_herriot as rate_fay_herriot
     from inegnum.estimators.area import spatial_fay_herriot as spatial_fay_herriot
     from inegnum.estimators.calibration import Calibration as Calibration
     from inegnum.estimators.calibration import Logit as Logit
@@ -81,6 +84,7 @@ _WHERE = {
     "bayes_fay_herriot": "estimators.area",
     "bhf": "estimators.unit.bhf",
     "build_frame": "data.frame",
+    "bym2_fay_herriot": "estimators.area",
     "calibrate": "estimators.calibration",
     "calibrate_parquet": "estimators.calibration.parquet",
     "decompose": "estimators.decompose",
@@ -88,6 +92,7 @@ _WHERE = {
     "dot_chart": "release.figures",
     "ebp": "estimators.unit.ebp",
     "estimate": "estimates.estimate",
+    "estimates_from_areas": "estimates.areas",
     "fay_herriot": "estimators.area",
     "fit": "estimators.multilevel",
     "fit_margins": "estimators.margins_only",
@@ -101,6 +106,7 @@ _WHERE = {
     "publish": "release.site",
     "rake": "estimators.calibration",
     "raked_rate": "estimators.weighting",
+    "rate_fay_herriot": "estimators.area",
     "read_census": "estimators.unit.reading",
     "read_file": "data.importers",
     "read_means": "estimators.unit.reading",

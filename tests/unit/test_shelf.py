@@ -16,6 +16,7 @@ from scipy.special import expit
 
 import inegnum as ing
 from inegnum.data.indicators import indicator
+from inegnum.errors import InputError
 from inegnum.estimates.areas import estimates_from_areas
 from inegnum.estimates.benchmark import Target, benchmark_draws, benchmark_estimates
 from inegnum.estimators.area import (
@@ -43,7 +44,13 @@ from inegnum.estimators.unit.inputs import AreaMeans, Census, UnitSample
 from inegnum.estimators.unit.pseudo import pseudo_eblup
 from inegnum.estimators.unit.robust import robust_bhf
 from inegnum.release.bundle import Bundle, write_bundle
-from inegnum.review.models import model_verdicts
+from inegnum.review.models import (
+    agreement,
+    model_verdicts,
+    normality,
+    over_shrinkage,
+    slope,
+)
 from inegnum.review.verdict import verdict_table
 
 
@@ -267,9 +274,16 @@ def test_checks_run_on_every_area_level_model(name: str) -> None:
     assert found["found"].notna().all()
 
 
-def test_what_cannot_be_published_is_refused() -> None:
-    from inegnum.errors import InputError
+@pytest.mark.parametrize("name", ["bhf", "bayes_bhf", "pseudo", "robust_bhf"])
+def test_checks_against_direct_estimates_run_at_unit_level(name: str) -> None:
+    est = fitted(name)
+    for check in (normality, agreement, slope, over_shrinkage):
+        verdict = check(est)
+        assert np.isfinite(verdict.found)
+        assert verdict.sentence_fr != verdict.sentence_en
 
+
+def test_what_cannot_be_published_is_refused() -> None:
     est = fitted("fay_herriot")
     common = {"indicator": indicator("smartphone"), "national": Target(0.87), "year": 2022}
     with pytest.raises(InputError, match="no place"):

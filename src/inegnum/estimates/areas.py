@@ -73,6 +73,20 @@ def estimates_from_areas(
     ------
     InputError
         No MSE, estimates that are no rates, an area without place or persons.
+
+    Examples
+    --------
+    >>> from inegnum.data.indicators import indicator
+    >>> from inegnum.estimators.area import AreaData, fay_herriot
+    >>> y = np.array([0.80, 0.90, 0.84, 0.87])
+    >>> data = AreaData(y, np.ones((4, 1)), np.full(4, 0.0004), np.array(list("abcd"), object))
+    >>> places = pd.DataFrame({"geo": list("abcd"), "level": "commune", "name": list("ABCD"),
+    ...                        "persons": [9e3, 4e3, 2e4, 7e3]})
+    >>> published = estimates_from_areas(
+    ...     fay_herriot(data), places, indicator=indicator("smartphone"),
+    ...     national=Target(0.87, 0.006), year=2022)
+    >>> published.table["level"].tolist()
+    ['france', 'epci', 'commune', 'commune', 'commune', 'commune']
     """
     lacking = [column for column in _PLACES if column not in places.columns]
     if lacking:
