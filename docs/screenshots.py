@@ -18,6 +18,7 @@ from inegnum.release.report import build_report
 from inegnum.release.site import publish
 
 IMAGES = Path(__file__).resolve().parent / "images"
+TALLEST = 1000  # pixels: what a reader of the documentation looks at
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 
@@ -27,7 +28,9 @@ def shoot(page: Page, name: str, file: Path, selector: str, *, width: int) -> No
     page.goto(file.as_uri())
     target = IMAGES / f"{name}.png"
     page.locator(selector).first.screenshot(path=target)
-    Image.open(target).convert("RGB").quantize(64).save(target, optimize=True)
+    image = Image.open(target).convert("RGB")
+    image = image.crop((0, 0, image.width, min(image.height, TALLEST)))
+    image.quantize(64).save(target, optimize=True)
 
 
 def main(release: Path) -> None:
@@ -46,6 +49,7 @@ def main(release: Path) -> None:
         sheet = sorted((site / "fr" / "communes").glob("*.html"))[0]
         preferred = site / "fr" / "communes" / "33249.html"
         shoot(page, "commune", preferred if preferred.exists() else sheet, "main", width=1100)
+        shoot(page, "who", preferred if preferred.exists() else sheet, "#who", width=1100)
         shoot(page, "supply", site / "fr" / "supply.html", "figure:visible", width=1100)
         started.close()
 

@@ -277,8 +277,8 @@ def test_neighbourhoods_are_one_more_scale_and_masked_ones_are_seen(
         assert page.locator("main table:visible tbody tr").count() == len(rows)
     assert released > 0
     assert hidden > 0
-    assert axe_violations(page) == []
     assert (seen.errors, seen.outside) == ([], [])
+    assert axe_violations(page) == []
     page.set_viewport_size({"width": 320, "height": 800})
     assert not overflows(page)
 
