@@ -74,6 +74,19 @@ def test_large_samples_agree_with_the_logit_of_the_direct_estimate(likelihood: s
     np.testing.assert_allclose(est.table["se"], normal.table["se"], rtol=0.04)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_beta_law_of_given_variance_has_an_edge_and_still_converges(seed: int) -> None:
+    """Where mu (1 - mu) falls below D there is no beta law: the likelihood stops there."""
+    rng = np.random.default_rng([2024, seed])
+    x = rng.normal(size=40)
+    theta = expit(-1.7 + 0.4 * x + rng.normal(0, 0.3, 40))
+    y = rng.beta(theta * 39, (1 - theta) * 39)
+    data = AreaData(y, np.column_stack([np.ones(40), x]), theta * (1 - theta) / 40)
+    est = rate_fay_herriot(data, likelihood="beta")
+    assert np.isfinite(est.table[["est", "se", "lower", "upper"]]).all().all()
+    assert float(np.abs(est.table["est"] - theta).mean()) < 0.05
+
+
 def test_refusals() -> None:
     y = Y.copy()
     y[3] = 0.0

@@ -155,14 +155,16 @@ def _coefficients(
         # The marginal log-likelihood need not be concave far from the mode: bend at most zero.
         H = P + (X * np.maximum(-effects.curvature, 1e-10)[:, None]).T @ X
         step = np.linalg.solve(H, gradient)
-        length = 1.0
+        # Twice the gain still to be had in log posterior.
+        gain, length = float(gradient @ step), 1.0
         after, new = evaluate(beta + step, effects.mode)
-        while after < value - 1e-9 * abs(value) and length > 1e-4:
+        # Near the mode Newton needs no guard, and values move with the nodes by more than the gain
+        # where a likelihood has an edge (a beta law of given variance).
+        while gain > 1e-2 and after < value - 1e-9 * abs(value) and length > 1e-4:
             length *= 0.5
             after, new = evaluate(beta + length * step, effects.mode)
         beta, value, effects = beta + length * step, after, new
-        # Twice the gain still to be had in log posterior.
-        if float(gradient @ step) < 1e-8:
+        if gain < 1e-8:
             H = P - (X * effects.curvature[:, None]).T @ X
             sign, logdet = np.linalg.slogdet(H)
             if sign <= 0:

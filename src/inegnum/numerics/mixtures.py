@@ -58,7 +58,7 @@ def mixture_quantiles(means: Floats, sds: Floats, weights: Floats, scores: Float
         high, low = np.where(above, x, high), np.where(above, low, x)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             new = x - (cdf - goal) / density
-        new = np.where((new > low) & (new < high), new, 0.5 * (low + high))
+        new = np.where((new >= low) & (new <= high), new, 0.5 * (low + high))
         # 1e-7 of a standard deviation: far below the width of any interval's last digit.
         if np.abs(new - x).max() <= 1e-7:
             return new
