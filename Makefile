@@ -9,7 +9,7 @@ export OMP_NUM_THREADS = 1
 export OPENBLAS_NUM_THREADS = 1
 export MKL_NUM_THREADS = 1
 
-.PHONY: help setup run test check lint validate nightly lock wheel clean
+.PHONY: help setup run france test check lint validate nightly lock wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -19,6 +19,9 @@ setup: ## make .venv from the pinned requirements
 
 run: setup ## estimate Bordeaux Métropole 2022 into releases/
 	@$(PY) -m inegnum run $(STUDY) --out $(OUT) --replace
+
+france: setup ## estimate every commune of metropolitan France into releases/ (minutes)
+	@$(PY) -m inegnum run models/france-2022.toml --out releases/france-2022 --replace
 
 test: setup ## the tests and the examples of the docstrings, without slow simulations and browser
 	@$(PY) -m pytest -q -n auto --maxprocesses 4 -m "not slow and not browser and not nuts" \

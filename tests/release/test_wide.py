@@ -15,7 +15,9 @@ import pandas as pd
 import pytest
 
 from inegnum.data.areas import load_areas
-from inegnum.errors import InputError
+from inegnum.errors import InputError, PublicationError
+from inegnum.release.read import read_release
+from inegnum.review.ladder import validate
 from inegnum.study import run
 from inegnum.study.rerun import rerun
 from inegnum.study.scale import recompute
@@ -27,6 +29,7 @@ from inegnum.study.spec import Scale, Study, Territory, parse_study
 
 pytestmark = pytest.mark.slow
 
+PAGES = ("report.html", "report.en.html")
 STUDY = b"""
 name = "corse-2022"
 title_fr = "Corse 2022"
@@ -83,6 +86,8 @@ def test_a_release_holds_every_commune_once_by_department(release: Path) -> None
         "department": 2,
         "epci": 19,
     }
+    assert set(table.loc[table["level"] == "department", "name"]) == {"Corse-du-Sud", "Haute-Corse"}
+    assert table.loc[table["level"] == "region", "name"].unique().tolist() == ["Corse"]
     listed = {path.relative_to(release).as_posix() for path in release.rglob("*") if path.is_file()}
     assert listed - set(outputs(release)) == {"manifest.json", "timings.json"}
 
@@ -222,6 +227,23 @@ def test_communes_of_france_add_up_to_the_national_rate(
         rate = sums.yes[0] / sums.persons[0]
         np.testing.assert_allclose(rate, fitted.national, rtol=0, atol=1e-7)
         assert np.abs(done.job.shifts[i, 0]).max() > 0.01
+
+
+def test_pages_of_one_territory_refuse_a_wide_release(release: Path) -> None:
+    with pytest.raises(PublicationError, match="pages of their own"):
+        read_release(release)
+
+
+def test_a_wide_release_has_a_page_in_each_language_and_passes_its_checks(release: Path) -> None:
+    french, english = ((release / name).read_text("utf-8") for name in PAGES)
+    assert '<html lang="fr">' in french
+    assert "Corse-du-Sud" in french
+    assert "internet" in english
+    assert "nan" not in french.lower().split()
+    verdicts = json.loads((release / "manifest.json").read_text("utf-8"))["verdicts"]
+    assert {v["check"] for v in verdicts} >= {"isolation", "regions:smartphone", "masked"}
+    assert not [v for v in verdicts if v["status"] == "fail"]
+    assert not [v for v in validate(release).verdicts if v.status == "fail"]
 
 
 def test_a_wide_release_runs_again_to_the_same_bytes(release: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from scipy.special import expit, logit
 from tests.unit.test_blocks import posterior
 
+from inegnum.data.areas import department_names
 from inegnum.errors import BenchmarkError, MissingDependencyError, ProvenanceError, StudyError
 from inegnum.estimators.blocks import Posterior
 from inegnum.study.scale.executor import each
@@ -25,6 +26,7 @@ FRANCE = Territory(france=True)
 def test_every_commune_of_metropolitan_france_stands_in_one_block() -> None:
     names = departments(FRANCE, 2022)
     assert len(names) == 96
+    assert sorted(names) == sorted(department_names())
     found = [
         geo for name in ("2A", "75", "62") for b in blocks(name, 2022, "own") for geo in b["geo"]
     ]

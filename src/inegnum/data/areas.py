@@ -7,13 +7,16 @@ nearest ones. Names come with the codes so that a mistyped code is seen.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
 
 import pandas as pd
 
 from inegnum.data import catalogue
+from inegnum.data.strict import read_toml
 from inegnum.errors import InputError, nearest
 
-__all__ = ["AREA_COLUMNS", "load_areas"]
+__all__ = ["AREA_COLUMNS", "department_names", "load_areas"]
 
 AREA_COLUMNS = (
     "geo",
@@ -27,6 +30,20 @@ AREA_COLUMNS = (
     "urban",
     "urban_unit",
 )
+
+
+@cache
+def department_names() -> dict[str, str]:
+    """Return the name of each department of metropolitan France by its code.
+
+    Examples
+    --------
+    >>> department_names()["2A"]
+    'Corse-du-Sud'
+    """
+    file = "departments.toml"
+    names = read_toml(files("inegnum.data").joinpath(file).read_bytes(), where=file)
+    return {code: str(name) for code, name in names.items()}
 
 
 def load_areas(

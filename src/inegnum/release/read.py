@@ -236,6 +236,14 @@ def _manifest(path: Path) -> dict[str, Any]:
             expected="JSON",
             hint="run `inegnum run` again: a release is written whole or not at all",
         ) from error
+    if manifest.get("scale", {}).get("kind") == "wide":
+        raise PublicationError(
+            "regions and all of France have pages of their own",
+            where=str(path),
+            got="a release of communes by department",
+            expected="the release of one territory",
+            hint="read report.html there, or run a study of the territory that is wanted",
+        )
     missing = [key for key in MANIFEST if key not in manifest]
     if missing:
         raise ProvenanceError(

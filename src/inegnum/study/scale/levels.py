@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from inegnum.data import catalogue
+from inegnum.data.areas import department_names
 from inegnum.data.codebook import REGION
 from inegnum.data.survey import load_survey
 from inegnum.estimates.table import AreaDraws, tabulate
@@ -149,9 +150,15 @@ def area_places(communes: pd.DataFrame) -> pd.DataFrame:
         ``level, geo, name, department, region, epci, tier``; an intercommunality stands in the
         department where most of its persons live, and every area has the tier of most of them.
     """
-    table, _ = catalogue.table("communes")
-    names = dict(table[["epci", "epci_name"]].drop_duplicates().itertuples(index=False, name=None))
-    names |= dict(zip(REGION.levels, REGION.en, strict=True))
+    known, _ = catalogue.table("communes")
+    epci = known[["epci", "epci_name"]].drop_duplicates()
+    # By level: 75 is a region and a department.
+    names = {
+        "france": {"FR": "France"},
+        "region": dict(zip(REGION.levels, REGION.en, strict=True)),
+        "department": department_names(),
+        "epci": dict(epci.itertuples(index=False, name=None)),
+    }
     everyone = communes.assign(france="FR")
     parts = []
     for level in LEVELS:
@@ -159,12 +166,12 @@ def area_places(communes: pd.DataFrame) -> pd.DataFrame:
         main = _largest(everyone, column, list(dict.fromkeys([column, "region", "department"])))
         tier = _largest(everyone, column, [column, "tier"])
         part = {"geo": main[column], "region": main["region"], "department": main["department"]}
-        parts.append(pd.DataFrame(part).assign(level=level, epci="", tier=tier["tier"]))
+        table = pd.DataFrame(part).assign(level=level, epci="", tier=tier["tier"])
+        parts.append(table.assign(name=table["geo"].map(names[level])))
     places = pd.concat(parts, ignore_index=True)
-    places["name"] = places["geo"].map(names).fillna(places["geo"])
     places.loc[places["level"] == "epci", "epci"] = places["geo"]
     places.loc[places["level"].isin(["france", "region"]), "department"] = ""
-    places.loc[places["level"] == "france", ["region", "name"]] = ["", "France"]
+    places.loc[places["level"] == "france", "region"] = ""
     return places
 
 
