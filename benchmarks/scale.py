@@ -27,9 +27,8 @@ from inegnum.estimators.blocks import Posterior
 from inegnum.estimators.spec import Tau
 from inegnum.estimators.terms import Coefficients
 from inegnum.numerics.poststratify import poststratify
-from inegnum.study.manifest import versions
 from inegnum.study.scale.executor import each
-from inegnum.study.scale.partition import Job, Piece, compute
+from inegnum.study.scale.partition import Job, Piece, compute, environment
 from inegnum.study.scale.plan import blocks
 
 Floats = npt.NDArray[np.float64]
@@ -74,7 +73,7 @@ def job(draws: int, frames: int, indicators: int = 4) -> Job:
         )
         made.append(Posterior(indicator(code), part, np.full(draws, 0.8), Tau(), 3))
     shifts = np.zeros((indicators, 1, draws))
-    here = versions("laplace")
+    here = environment()
     how = (2022, frames, 5, "metropole", 0.95, QualityLimits(), here)
     return Job(tuple(made), shifts, "figures", *how)  # type: ignore[arg-type]
 

@@ -26,7 +26,15 @@ from inegnum.errors import InputError
 from inegnum.estimates.table import Estimates
 from inegnum.provenance import sha256_file
 
-__all__ = ["UNHASHED", "Bundle", "folder_for", "seal", "write_bundle", "write_json"]
+__all__ = [
+    "UNHASHED",
+    "Bundle",
+    "folder_for",
+    "seal",
+    "write_bundle",
+    "write_excel_fr",
+    "write_json",
+]
 
 # What may differ between two runs of the same seed, or cannot hold its own hash.
 UNHASHED: Final = ("manifest.json", "timings.json")
@@ -131,15 +139,7 @@ def write_bundle(bundle: Bundle, folder: Path, *, excel_fr: bool = False) -> dic
     table.to_parquet(folder / "estimates.parquet", index=False, compression="zstd")
     _write_xlsx(table, bundle.manifest, folder / "estimates.xlsx")
     if excel_fr:
-        # utf-8-sig: without the mark, French Excel reads accents wrongly.
-        table.to_csv(
-            folder / "estimates-excel-fr.csv",
-            index=False,
-            sep=";",
-            decimal=",",
-            encoding="utf-8-sig",
-            lineterminator="\r\n",
-        )
+        write_excel_fr(table, folder)
     _long_draws(bundle.estimates).to_parquet(
         folder / "draws.parquet", index=False, compression="zstd"
     )
@@ -150,6 +150,19 @@ def write_bundle(bundle: Bundle, folder: Path, *, excel_fr: bool = False) -> dic
         write_json(collection, folder / "estimates.geojson", indent=None)
     write_json(dict(bundle.manifest), folder / "manifest.json", indent=2)
     return seal(folder, bundle.timings)
+
+
+def write_excel_fr(table: pd.DataFrame, folder: Path) -> None:
+    """Write ``estimates-excel-fr.csv``: ``;`` and decimal commas."""
+    table.to_csv(
+        folder / "estimates-excel-fr.csv",
+        index=False,
+        sep=";",
+        decimal=",",
+        # Without the mark, French Excel reads accents wrongly.
+        encoding="utf-8-sig",
+        lineterminator="\r\n",
+    )
 
 
 def seal(folder: Path, timings: Mapping[str, float]) -> dict[str, str]:

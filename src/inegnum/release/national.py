@@ -76,6 +76,7 @@ def build_national(
             prob=round(100 * study["quality"]["prob"]),
             communes=words.integer(manifest["territory"]["n_areas"]),
             draws=words.integer(manifest["scale"]["draws"]),
+            anchored=manifest["territory"]["level"] == "france",
             sections=sections,
             verdicts=[
                 (verdict["status"], verdict[f"sentence_{language}"])

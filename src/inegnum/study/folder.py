@@ -91,7 +91,12 @@ def run_to_folder(
         from inegnum.study.scale.folder import wide_to_folder
 
         return wide_to_folder(
-            found, found.scale.on(scheduler, workers), out, language=language, replace=replace
+            found,
+            found.scale.on(scheduler, workers),
+            out,
+            language=language,
+            replace=replace,
+            excel_fr=excel_fr,
         )
     if scheduler is not None or workers is not None:
         raise StudyError(

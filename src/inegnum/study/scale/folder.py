@@ -18,7 +18,7 @@ from inegnum.data.margins import CENSUS_YEAR
 from inegnum.errors import StudyError
 from inegnum.estimates.table import AreaDraws
 from inegnum.provenance import Source
-from inegnum.release.bundle import folder_for, seal, write_json
+from inegnum.release.bundle import folder_for, seal, write_excel_fr, write_json
 from inegnum.release.national import build_national
 from inegnum.release.text import Language, phrases
 from inegnum.review import run_checks as checks
@@ -45,7 +45,13 @@ _KEPT: Final = ["geo", "level", "department", "region", "epci", "indicator", "cl
 
 
 def wide_to_folder(
-    study: Study, scale: Scale, out: str | Path, *, language: Language = "fr", replace: bool = False
+    study: Study,
+    scale: Scale,
+    out: str | Path,
+    *,
+    language: Language = "fr",
+    replace: bool = False,
+    excel_fr: bool = False,
 ) -> str:
     """Run a wide study, write its release folder whole or not at all, return a summary.
 
@@ -62,6 +68,8 @@ def wide_to_folder(
         Of the summary.
     replace : bool
         Replace an earlier release.
+    excel_fr : bool
+        Also write the table of levels as a CSV that French Excel opens.
 
     Raises
     ------
@@ -75,14 +83,14 @@ def wide_to_folder(
         done = run_wide(study, scale, parts, progress=progress)
         start = time.perf_counter()
         with progress.step("report"):
-            said = _write(done, work, language)
+            said = _write(done, work, language, excel_fr=excel_fr)
         done.timings["release"] = round(time.perf_counter() - start, 3)
         seal(work, done.timings)
     shutil.rmtree(parts)
     return said
 
 
-def _write(done: WideRun, folder: Path, language: Language) -> str:
+def _write(done: WideRun, folder: Path, language: Language, *, excel_fr: bool) -> str:
     """Write every file of the release; return what the command says."""
     communes = commune_table(done, _KEPT)
     first = communes["indicator"] == next(iter(done.fits))
@@ -99,6 +107,8 @@ def _write(done: WideRun, folder: Path, language: Language) -> str:
     estimates = pd.concat(tables, ignore_index=True)
     regions = direct_regions(done, estimates)
     _write_table(estimates, folder)
+    if excel_fr:
+        write_excel_fr(estimates, folder)
     regions.to_csv(folder / "direct_regions.csv", index=False, lineterminator="\n")
     missing = left_out(done.study.territory, done.study.year)
     missing.to_csv(folder / "left_out.csv", index=False, lineterminator="\n")

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from inegnum import __version__
 from inegnum.data.frame import build_frame
 from inegnum.data.frame_levels import communes_of, territory_frame
 from inegnum.data.importers import Imported
@@ -26,7 +27,17 @@ from inegnum.estimators.blocks import Posterior, block_counts
 from inegnum.study.manifest import versions
 from inegnum.study.scale.plan import blocks
 
-__all__ = ["COLUMNS", "Job", "Piece", "arrays", "block_frame", "compute", "described", "packed"]
+__all__ = [
+    "COLUMNS",
+    "Job",
+    "Piece",
+    "arrays",
+    "block_frame",
+    "compute",
+    "described",
+    "environment",
+    "packed",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -87,7 +98,7 @@ def compute(job: Job, piece: Piece) -> dict[str, bytes]:
     StudyError
         The packages here are not those of the process that made the job.
     """
-    here = versions("laplace")
+    here = environment()
     differing = [name for name, value in here.items() if job.versions.get(name) != value]
     if differing:
         raise StudyError(
@@ -106,6 +117,11 @@ def compute(job: Job, piece: Piece) -> dict[str, bytes]:
                 f"{department}.{end}": data for end, data in one(job, piece, department).items()
             }
     return found
+
+
+def environment() -> dict[str, str]:
+    """Return the versions that the bytes of a part depend on."""
+    return {"inegnum": __version__} | versions("laplace")
 
 
 def described(

@@ -31,11 +31,10 @@ from inegnum.estimators.multilevel import Fit, fit
 from inegnum.estimators.spec import ModelSpec
 from inegnum.provenance import Source, sha256_bytes
 from inegnum.study.evidence import spec_for
-from inegnum.study.manifest import versions
 from inegnum.study.pipeline import imports_of, seed_for, timed
 from inegnum.study.progress import Progress
 from inegnum.study.scale.executor import each
-from inegnum.study.scale.partition import Job, Piece, arrays, compute, packed
+from inegnum.study.scale.partition import Job, Piece, arrays, compute, environment, packed
 from inegnum.study.scale.plan import departments, pieces
 from inegnum.study.scale.store import Store
 from inegnum.study.spec import Scale, Study
@@ -151,7 +150,7 @@ def job_for(study: Study, posteriors: tuple[Posterior, ...], shifts: Floats | No
         study.territory.urban,
         study.quality.prob,
         study.quality.limits(),
-        versions("laplace"),
+        environment(),
     )
 
 
