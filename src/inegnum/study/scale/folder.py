@@ -230,8 +230,9 @@ def _verdicts(
             shift = done.job.shifts[i, 0]
             verdicts.append(checks.national_sum(code, gaps[code], float(shift.mean())))
     for code in done.fits:
-        inside = regions.loc[regions["indicator"] == code, "inside"]
-        verdicts.append(checks.regions_agree(code, int(inside.sum()), len(inside)))
+        z = regions.loc[regions["indicator"] == code, "z"].dropna()
+        if len(z):
+            verdicts.append(checks.regions_agree(code, z))
     verdicts.append(checks.masked_share(communes))
     failed = [verdict for verdict in verdicts if verdict.status == "fail"]
     if failed:

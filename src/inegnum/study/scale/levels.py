@@ -24,6 +24,8 @@ __all__ = ["Sums", "commune_table", "direct_regions", "level_draws", "level_sums
 
 Floats = npt.NDArray[np.float64]
 
+# Respondents below which a linearised standard error means nothing (Corsica has eight).
+_FEWEST = 30
 LEVELS = ("france", "region", "department", "epci")
 
 
@@ -194,7 +196,7 @@ def direct_regions(done: WideRun, estimates: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         ``indicator, region, name, n, direct, direct_se, direct_lower, direct_upper, est, lower,
-        upper, inside``: whether the direct 95 % interval holds the model's rate.
+        upper, z``: gap in direct standard errors, missing below `_FEWEST` respondents.
     """
     from inegnum.estimators.evidence import direct_rate
 
@@ -221,7 +223,7 @@ def direct_regions(done: WideRun, estimates: pd.DataFrame) -> pd.DataFrame:
                     "est": row["est"],
                     "lower": row["lower"],
                     "upper": row["upper"],
-                    "inside": bool(abs(row["est"] - rate.rate) <= half),
+                    "z": (row["est"] - rate.rate) / rate.se if rate.n >= _FEWEST else np.nan,
                 }
             )
     return pd.DataFrame(rows)
