@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +22,16 @@ import pandas as pd
 
 from inegnum.data.types import SurveyCells
 from inegnum.errors import InputError
+from inegnum.estimators.calibration import rake
 from inegnum.estimators.spec import FACTORS, AreaEffects
 
 __all__ = ["DirectRate", "Rows", "direct_rate", "encode", "equalise_phone", "evidence_rows"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+# Ages with enough phone interviews in every region to stand alone.
+_OLDER: Final = ("60-69", "70+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,26 +193,62 @@ def _effective(table: pd.DataFrame, wave: Ints, waves: tuple[int, ...]) -> tuple
 
 
 def equalise_phone(cells: SurveyCells) -> SurveyCells:
-    """Reweight so that phone interviews weigh the same in every urban size, within wave and age.
+    """Reweight so that phone interviews weigh the same in every place, within wave and age.
 
-    Where a wave, age and urban size holds one mode only, its weights are left alone: there is
-    nothing to draw the other mode from.
+    Places are urban sizes, within each age, and regions, within broad ages (a region may hold three
+    phone interviews under 60). Both are raked at once; every place keeps its weight, and every wave
+    and age its share of phone interviews, so that national rates by age stay where they are.
+    A place that holds one mode only is left as it is: there is nothing to draw the other from.
+
+    Raises
+    ------
+    CalibrationError
+        No weights give every place its share.
     """
-    table = cells.table.copy()
-    phone = table["mode"].eq("phone").to_numpy()
-    keys = [table["wave"], table["age"]]
+    phone = cells.table["mode"].eq("phone").to_numpy()
+    waves = cells.table.loc[phone, "wave"].unique()
+    asked = (cells.table["wave"].isin(waves) & (cells.table["w"] > 0)).to_numpy()
+    table, by_phone = cells.table[asked], phone[asked]
+    broad = table["age"].where(table["age"].isin(_OLDER), "younger")
+    places = {"urban": _even(table, table["age"], "urban", by_phone)}
+    if table["region"].ne("").any():
+        places["region"] = _even(table, broad, "region", by_phone)
+    factor = np.ones(len(cells.table))
+    if len(table):
+        w = table["w"].to_numpy(dtype=np.float64)
+        data = {name: codes for name, (codes, _) in places.items()}
+        margins = {name: totals for name, (_, totals) in places.items()}
+        factor[asked] = rake(data, margins, weights=w).weights / w
+    columns = {
+        name: cells.table[name].to_numpy(dtype=np.float64) * factor**power
+        for name, power in (("n", 1), ("y", 1), ("w", 1), ("wy", 1), ("w2", 2), ("w2y", 2))
+    }
+    return SurveyCells(cells.table.assign(**columns), cells.indicator, cells.source)
+
+
+def _even(
+    table: pd.DataFrame, age: pd.Series, place: str, phone: npt.NDArray[np.bool_]
+) -> tuple[Ints, dict[int, float]]:
+    """Return the place and mode of each row as one code, and the even weight of each code.
+
+    Places with both modes share the phone interviews of their wave and age in proportion to their
+    weight; that share is taken among them, so that no phone interview is lost to the others.
+    """
+    of_age = table.groupby([table["wave"], age]).ngroup()
+    here = table.groupby([table["wave"], age, table[place]]).ngroup().to_numpy()
     w = table["w"].to_numpy(dtype=np.float64)
-    held = pd.Series(np.where(phone, w, 0.0), index=table.index)
-
-    def share(by: list[pd.Series]) -> Floats:
-        totals = table["w"].groupby(by).transform("sum")
-        return np.asarray(held.groupby(by).transform("sum") / totals, dtype=np.float64)
-
-    overall, local = share(keys), share([*keys, table["urban"]])
-    mixed = (local > 0) & (local < 1)
-    factor = np.ones(len(table))
-    factor[mixed & phone] = (overall / np.where(local > 0, local, 1))[mixed & phone]
-    factor[mixed & ~phone] = ((1 - overall) / np.where(local < 1, 1 - local, 1))[mixed & ~phone]
-    for column, power in (("n", 1), ("y", 1), ("w", 1), ("wy", 1), ("w2", 2), ("w2y", 2)):
-        table[column] = table[column].to_numpy(dtype=np.float64) * factor**power
-    return SurveyCells(table, cells.indicator, cells.source)
+    size, by_phone = np.bincount(here, w), np.bincount(here, w * phone)
+    stratum = np.zeros(len(size), dtype=np.int64)
+    stratum[here] = of_age
+    mixed = (by_phone > 0) & (by_phone < size)
+    share = np.divide(
+        np.bincount(stratum, mixed * by_phone),
+        np.bincount(stratum, mixed * size),
+        out=np.zeros(stratum.max(initial=-1) + 1),
+        where=np.bincount(stratum, mixed * size) > 0,
+    )
+    even = np.where(mixed, share[stratum] * size, by_phone)
+    totals = {2 * k: size[k] - even[k] for k in range(len(size))}
+    totals |= {2 * k + 1: even[k] for k in range(len(size))}
+    codes = np.asarray(2 * here + phone, dtype=np.int64)
+    return codes, {k: float(totals[k]) for k in np.unique(codes).tolist()}

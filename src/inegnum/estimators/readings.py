@@ -4,13 +4,14 @@ Telephone interviews, aimed at people far from digital, weigh more in rural comm
 agglomerations: the gradient of the last waves mixes place and mode. Pooled: as estimated, wave
 deviations shrunk, prior from the earlier face-to-face waves. Held: personal effects of the pooled
 fit, gradient of the earlier waves (a cut: the last wave does not correct it). Equalised: refitted
-once phone interviews weigh the same in every urban size, within wave and age; overcorrects as far
-as rural people are really farther from digital.
+once phone interviews weigh the same in every urban size and region, within wave and age;
+overcorrects as far as people there are really farther from digital.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from typing import Final, Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from inegnum.data.types import SurveyCells
-from inegnum.errors import InputError
+from inegnum.errors import CalibrationError, InputError
 from inegnum.estimators.engine import Drawn, Estimated, estimate
 from inegnum.estimators.evidence import Rows, equalise_phone, evidence_rows
 from inegnum.estimators.spec import ModelSpec
@@ -85,6 +86,9 @@ class Readings:
         if equalised and not self.pooled.table["mode"].eq("phone").any():
             notes.append("no phone interview to equalise: that reading is pooled")
             equalised = 0.0
+        if equalised and self._evened is None:
+            notes.append("phone interviews cannot be made even over places: that reading is pooled")
+            equalised = 0.0
         return 1 - held - equalised, held, equalised
 
     def draw(self, reading: Reading, S: int) -> tuple[Drawn, Coefficients]:
@@ -114,13 +118,27 @@ class Readings:
     def _estimated(self, equalised: bool) -> Estimated:
         """Fit once with the cells as they are (pooled, held) and once equalised."""
         if equalised not in self.fitted:
-            cells = equalise_phone(self.pooled) if equalised else self.pooled
+            cells = self.pooled
+            if equalised:
+                if self._evened is None:
+                    raise InputError(
+                        "phone interviews cannot be made even", where="mode, equalised"
+                    )
+                cells = self._evened
             weights = self.pooled.table["w"].to_numpy(dtype=np.float64)
             rows = evidence_rows(
                 cells, counts=self.spec.counts, weights=weights, area=self.spec.area
             )
             self.fitted[equalised] = estimate(self.spec, rows, rng=self.rng, gradient=self.gradient)
         return self.fitted[equalised]
+
+    @cached_property
+    def _evened(self) -> SurveyCells | None:
+        """Return the pooled cells with phone interviews made even, if weights can do it."""
+        try:
+            return equalise_phone(self.pooled)
+        except CalibrationError:
+            return None
 
     def _levelled(self, urban: Floats, part: Coefficients, rows: Rows) -> Floats:
         """Give a foreign gradient the mean level of the fit's own: only its slope is taken."""

@@ -108,12 +108,14 @@ def joined(parts: Sequence[Coefficients]) -> Coefficients:
 
 
 def used_terms(spec: ModelSpec, rows: Rows) -> tuple[TermSpec, ...]:
-    """Return the terms that the evidence can inform: no wave term when there is one wave."""
+    """Return the terms that the evidence can inform.
+
+    No wave term when there is one wave, no term of the region when no row has one.
+    """
     one_wave = len(rows.waves) == 1
     known = [t for t in spec.terms if not (one_wave and "wave" in t.factors.split(":"))]
-    return tuple(
-        t for t in known if not (t.factors == "region" and (rows.codes["region"] < 0).all())
-    )
+    nowhere = (rows.codes["region"] < 0).all()
+    return tuple(t for t in known if not (nowhere and "region" in t.factors.split(":")))
 
 
 def _sizes(waves: int) -> dict[str, int]:

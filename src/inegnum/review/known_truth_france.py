@@ -41,6 +41,7 @@ from inegnum.estimators.ecological import (
     survey,
 )
 from inegnum.estimators.pseudo_targets import TARGETS, Target, areas_of, composition
+from inegnum.estimators.spec import Tau
 from inegnum.review.scores import interval_columns, normal_log_score
 
 __all__ = [
@@ -181,9 +182,10 @@ def _deviations(method: str, learned: Learned, draws: int, rng: np.random.Genera
     if method == "no_area_effect":
         return np.empty((0, 4))
     if method == "planned_tau":
-        # No region, 0.20 between metropolises, 0.18 between communes of every size, each with a
-        # quarter of uncertainty on the log scale: the prior of `inegnum.estimators.spec.Tau`.
-        return np.array([0.0, 0.20, 0.18, 0.0]) * np.exp(0.25 * rng.standard_normal((draws, 4)))
+        # As a release draws them: no region, one deviation for communes of every size.
+        tau = Tau()
+        medians = np.array([0.0, tau.metro, tau.commune, 0.0])
+        return medians * np.exp(tau.log_sd * rng.standard_normal((draws, 4)))
     factor = {"halved": 0.5, "doubled": 2.0}.get(method, 1.0)
     return factor * learned.variances.draw(draws, rng)
 

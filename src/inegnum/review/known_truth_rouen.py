@@ -8,14 +8,24 @@ for a digital indicator. Each IRIS is hidden in turn and estimated from its sex 
 mrp           multilevel logit on sampled cells (nested Laplace): age random walk, sex, age:sex;
               the IRIS draws a deviation
 mrp_no_tau    the same without deviation
+margins       the same model seen through the sample's rates by age, by sex and in all only, printed
+              to a tenth of a point; persons by sex and age of the other IRIS from the census
 raking        sample raked to the sex and age counts of the IRIS
 age           rates by age of the sample, weighted by the ages of the IRIS
 national      rate of the sample
+fay_herriot   area-level model of the other IRIS' direct rates on ages (arcsine scale); the hidden
+              IRIS has none, and its deviation the variance estimated on the sample
+============  ====================================================================================
+
+When every IRIS is sampled:
+
+============  ====================================================================================
 direct        Hájek rate of the IRIS's own respondents, when every IRIS is sampled
 fay_herriot   that direct rate shrunk to a regression on ages (arcsine scale)
 ============  ====================================================================================
 
-Every deviation has an sd learned on the census of the other IRIS, given the method's own rates.
+Every deviation but that of fay_herriot has an sd learned on the census of the other IRIS, given the
+method's own rates.
 
 Limits: the persons are a subsample of the census, without its weights; older people are missing
 from it a little more than others (retired: 18.5 % of the persons, 19.5 % of the census). What
@@ -38,6 +48,7 @@ import pandas as pd
 from inegnum.errors import InputError, ProvenanceError
 from inegnum.estimators.calibration import rake
 from inegnum.estimators.ecological import area_effects
+from inegnum.numerics.inversion import group_covariance, invert, straighten
 from inegnum.numerics.laplace import integrate
 from inegnum.numerics.latent import Term, build_design
 from inegnum.numerics.poststratify import recentring
@@ -50,7 +61,7 @@ Floats = npt.NDArray[np.float64]
 PERSONS: Final = "known_truth/rp_individus_echantillon_rouen_iris.csv.gz"
 COUNTS: Final = "known_truth/rp2013_base_ic_evol_struct_pop_seine_maritime_iris.csv"
 OUTCOMES: Final = {"retired": "7", "managers": "3", "workers": "6"}
-METHODS: Final = ("mrp", "mrp_no_tau", "raking", "age", "national")
+METHODS: Final = ("mrp", "mrp_no_tau", "margins", "raking", "age", "national", "fay_herriot")
 _AGES: Final = ("1529", "3044", "4559", "6074", "75P")
 _SEXES: Final = ("H", "F")
 _DRAWS: Final = 1000
@@ -172,22 +183,84 @@ def _shares(method: str, data: Rouen, at: npt.NDArray[np.int64]) -> Floats:
     return np.array(found)
 
 
-def _mrp(data: Rouen, at: npt.NDArray[np.int64], k: int, rng: np.random.Generator) -> Floats:
-    """Return draws of the logit of each sex x age cell, shape (S, 10)."""
-    ages = len(_AGES)
-    cell = np.arange(2 * ages)
-    n = np.bincount(data.cell[at], minlength=2 * ages).astype(np.float64)
-    y = np.bincount(data.cell[at], weights=data.y[at, k], minlength=2 * ages)
+def _terms() -> list[Term]:
+    """Return the blocks of the model over the ten sex x age cells."""
+    ages, cell = len(_AGES), np.arange(2 * len(_AGES))
     walk = np.minimum.outer(np.arange(1.0, ages + 1), np.arange(1.0, ages + 1))
-    terms = [
+    return [
         Term("intercept", np.zeros_like(cell), 1, 1.5, learned=False),
         Term("age", cell % ages, ages, 1.0, covariance=walk),
         Term("sex", cell // ages, 2, 0.5, learned=False),
         Term("age:sex", cell, 2 * ages, 0.3),
     ]
-    design = build_design(y, n, terms)
+
+
+def _counts(data: Rouen, at: npt.NDArray[np.int64], k: int) -> tuple[Floats, Floats]:
+    """Return persons and hits of the sample by cell, shape (10,) each."""
+    cells = data.N.shape[1]
+    n = np.bincount(data.cell[at], minlength=cells).astype(np.float64)
+    return n, np.bincount(data.cell[at], weights=data.y[at, k], minlength=cells)
+
+
+def _mrp(data: Rouen, at: npt.NDArray[np.int64], k: int, rng: np.random.Generator) -> Floats:
+    """Return draws of the logit of each sex x age cell, shape (S, 10)."""
+    n, y = _counts(data, at, k)
+    design = build_design(y, n, _terms())
     effects, _ = integrate(design, rng=rng, points=16).draw(_DRAWS, rng)
     return np.asarray(effects @ design.X.toarray().T)
+
+
+def _margins(
+    data: Rouen, at: npt.NDArray[np.int64], k: int, N: Floats, rng: np.random.Generator
+) -> Floats:
+    """Return the same from one-way rates of the sample and persons N (10,) of the census."""
+    n, y = _counts(data, at, k)
+    ages, cell = len(_AGES), np.arange(len(n))
+    masks = np.vstack(
+        [
+            np.ones(len(n)),
+            *(cell % ages == a for a in range(ages)),
+            *(cell // ages == s for s in (0, 1)),
+        ]
+    ).astype(np.float64)
+    rates = np.round(masks @ y / (masks @ n), 3)
+    # A rate printed as 0 or 100 has no logit; the total still holds it.
+    told = (rates > 0) & (rates < 1)
+    masks, rates, size = masks[told], rates[told], (masks @ n)[told]
+    A = masks * N / (masks @ N)[:, None]
+    even, unit = np.ones(len(rates)), np.full(len(rates), 0.001)
+
+    def covariance(p: Floats) -> Floats:
+        return group_covariance(masks, N, p, n=size, deff=even, rounding=unit)
+
+    design = build_design(np.zeros(len(n)), np.zeros(len(n)), _terms())
+    posterior = invert(design, A, rates, covariance=covariance, rng=rng, points=32)
+    effects, _ = posterior.draw(_DRAWS, rng)
+    return np.asarray(straighten(design, A, effects) @ design.X.toarray().T)
+
+
+def _area_level(
+    data: Rouen, at: npt.NDArray[np.int64], k: int, rng: np.random.Generator
+) -> tuple[Floats, Floats, Floats]:
+    """Return direct rates and variances (I,) and Fay-Herriot draws (S, I); missing where nobody."""
+    from inegnum.estimators.area import AreaData, Transform, fay_herriot
+
+    n = np.bincount(data.where[at], minlength=len(data.iris)).astype(np.float64)
+    hits = np.bincount(data.where[at], weights=data.y[at, k], minlength=len(data.iris))
+    seen = n > 0
+    p = np.divide(hits, n, out=np.full(len(n), np.nan), where=seen)
+    pooled = hits.sum() / n.sum()
+    size = np.where(seen, n, np.nan)
+    # The pooled rate keeps the variance of an IRIS without any hit away from zero.
+    D = pooled * (1 - pooled) / size
+    age = data.N.reshape(len(data.iris), 2, len(_AGES)).sum(axis=1)
+    share = age / age.sum(axis=1, keepdims=True)
+    X = np.column_stack([np.ones(len(share)), share[:, 0], share[:, 3] + share[:, 4]])
+    est = fay_herriot(
+        AreaData(p, X, D, n=size, geo=data.iris.astype(object)),
+        transform=Transform("arcsin", n_eff=size),
+    )
+    return p, D, est.draws(_DRAWS, rng).values
 
 
 def _tau(gap: Floats, rng: np.random.Generator) -> Floats:
@@ -235,8 +308,13 @@ def iris_fold(hidden: int, n: int, repeats: int) -> pd.DataFrame:
                 "mrp": _with_deviation(logits, tau, rng) @ shares[hidden],
                 "mrp_no_tau": _expit(logits) @ shares[hidden],
             }
-            size = np.bincount(data.cell[at], minlength=data.N.shape[1])
-            cells = np.bincount(data.cell[at], weights=data.y[at, k], minlength=len(size)) / size
+            logits = _margins(data, at, k, data.N[others].sum(axis=0), rng)
+            center = np.tile(logits.mean(axis=0), (len(others), 1))
+            tau = _tau(area_effects(shares[others], center, truth), rng)
+            draws["margins"] = _with_deviation(logits, tau, rng) @ shares[hidden]
+            draws["fay_herriot"] = _area_level(data, at, k, rng)[2][:, hidden]
+            size, hits = _counts(data, at, k)
+            cells = hits / size
             for method, weight in carried.items():
                 rate, variance = weight @ cells, weight**2 @ (cells * (1 - cells) / size)
                 tau = _tau(_logit(truth) - _logit(rate[others]), rng)
@@ -272,27 +350,14 @@ def area_level_fold(n: int, repeat: int) -> pd.DataFrame:
     DataFrame
         As `iris_fold`, all IRIS at once.
     """
-    from inegnum.estimators.area import AreaData, Transform, fay_herriot
-
     data = rouen()
     at = _sample(np.ones(len(data.where), dtype=bool), n, [1000, repeat])
-    size = np.bincount(data.where[at], minlength=len(data.iris)).astype(np.float64)
-    age = data.N.reshape(len(data.iris), 2, len(_AGES)).sum(axis=1)
-    share = age / age.sum(axis=1, keepdims=True)
-    X = np.column_stack([np.ones(len(share)), share[:, 0], share[:, 3] + share[:, 4]])
     rows = []
     for k, outcome in enumerate(OUTCOMES):
-        hits = np.bincount(data.where[at], weights=data.y[at, k], minlength=len(data.iris))
-        p, pooled = hits / size, hits.sum() / size.sum()
-        # The pooled rate keeps the variance of an IRIS without any hit away from zero.
-        D = pooled * (1 - pooled) / size
         rng = np.random.default_rng([2000, repeat, k])
+        p, D, shrunk = _area_level(data, at, k, rng)
         direct = p + np.sqrt(D) * rng.standard_normal((_DRAWS, len(p)))
-        est = fay_herriot(
-            AreaData(p, X, D, n=size, geo=data.iris.astype(object)),
-            transform=Transform("arcsin", n_eff=size),
-        )
-        drawn = {"direct": direct, "fay_herriot": est.draws(_DRAWS, rng).values}
+        drawn = {"direct": direct, "fay_herriot": shrunk}
         for method, values in drawn.items():
             columns = interval_columns(values)
             truth = data.truth[:, k]

@@ -12,7 +12,16 @@ national    rate of the other regions
 
 The three rivals draw a deviation between regions too, its variance estimated by moments on the
 other regions. Waves before 2020 carry no region and stay out of these fits, so that nothing of the
-hidden region informs them.
+hidden region informs them; the gradient is held at 2020.
+
+The direct estimate is no clean judge: phone interviews, aimed at people far from digital, weigh
+between 4 and 19 % of a region, within age as well. Each region is therefore judged twice:
+
+==========  ======================================================================================
+published   the direct estimate as the survey gives it; the model as in a release
+even        phone interviews given the same weight in every region and urban size, within age, for
+            the judge and for every method (the model by its equalised reading alone)
+==========  ======================================================================================
 
 References
 ----------
@@ -37,22 +46,25 @@ from inegnum.data.types import Frame, SurveyCells
 from inegnum.errors import InputError
 from inegnum.estimators.calibration import rake
 from inegnum.estimators.deviations import geographic_codes
-from inegnum.estimators.evidence import DirectRate, direct_rate
-from inegnum.estimators.multilevel import fit
-from inegnum.estimators.spec import ModelSpec, ModeReadings
+from inegnum.estimators.evidence import DirectRate, direct_rate, equalise_phone
+from inegnum.estimators.multilevel import Fit, fit
+from inegnum.estimators.readings import READINGS
+from inegnum.estimators.spec import ModelSpec
 from inegnum.numerics.poststratify import poststratify
 from inegnum.review.scores import interval_columns, normal_log_score
 
-__all__ = ["MIN_RESPONDENTS", "REGIONS", "moment_tau", "region_fold"]
+__all__ = ["JUDGES", "MIN_RESPONDENTS", "REGIONS", "moment_tau", "region_fold", "region_rates"]
 
 Floats = npt.NDArray[np.float64]
 
 YEAR: Final = 2022
+JUDGES: Final = ("published", "even")
 # Fewer respondents than this give a direct estimate that cannot judge anything (Corsica has 8).
 MIN_RESPONDENTS: Final = 60
 REGIONS: Final = tuple(code for code in REGION.levels if code != "94")
 _AXES: Final = ("age", "sex", "diploma", "occupation", "urban")
-_DRAWS: Final = 1000
+# A quarter of them follow the equalised reading.
+_DRAWS: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +97,14 @@ def region_margins(region: str, universe: str) -> pd.DataFrame:
     )
     table["age"] = table["age"].replace({"12-14": "12-17", "15-17": "12-17"})
     return table.assign(urban=_merged(table["urban"]))
+
+
+@cache
+def axis_totals(region: str, universe: str) -> dict[str, pd.Series]:
+    """Return persons of one region by level of each axis, levels nobody has left out."""
+    persons = region_margins(region, universe)
+    totals = {axis: persons.groupby(axis)["N"].sum() for axis in _AXES}
+    return {axis: one[one > 0] for axis, one in totals.items()}
 
 
 def moment_tau(residuals: Floats, variances: Floats) -> float:
@@ -126,13 +146,12 @@ def _age(table: pd.DataFrame, region: str, universe: str) -> Synthetic:
 
 
 def _raked(table: pd.DataFrame, region: str, universe: str) -> Synthetic:
-    persons = region_margins(region, universe)
-    cells = table[table["urban"].isin(persons.loc[persons["N"] > 0, "urban"])]
-    cells = cells[cells["w"] > 0].reset_index(drop=True)
+    persons = axis_totals(region, universe)
+    cells = table[(table["w"] > 0) & table["urban"].isin(persons["urban"].index.tolist())]
     margins: dict[str, dict[str, float]] = {}
-    for axis in _AXES:
+    for axis, totals in persons.items():
         # Classes absent from the sample are left out: shares are raked, not counts.
-        one = persons[persons[axis].isin(cells[axis])].groupby(axis)["N"].sum()
+        one = totals[totals.index.isin(cells[axis].unique().tolist())]
         margins[axis] = {str(level): float(n / one.sum()) for level, n in one.items()}
     g = rake(cells, margins, weights="w").weights / cells["w"].to_numpy()
     weighted = cells.assign(
@@ -145,8 +164,8 @@ Carry = Callable[[pd.DataFrame, str, str], Synthetic]
 RIVALS: Final[dict[str, Carry]] = {"national": _national_rate, "age": _age, "raking": _raked}
 
 
-def _mrp(cells: SurveyCells, region: str) -> Floats:
-    """Return draws of the region's rate from a model fitted on the other regions, shape (S,)."""
+def _mrp(cells: SurveyCells, region: str) -> dict[str, Floats]:
+    """Draw the region's rate from a model fitted on the other regions, by judge: (S,) each."""
     frame = _national()
     inside = (frame.areas["region"] == region).to_numpy()
     others = frame.select(frame.areas.loc[~inside, "geo"].tolist())
@@ -154,13 +173,22 @@ def _mrp(cells: SurveyCells, region: str) -> Floats:
         year=YEAR,
         waves=tuple(sorted(int(w) for w in cells.table["wave"].unique())),
         history=(),
-        mode=ModeReadings(1.0, 0.0, 0.0),
         draws=_DRAWS,
         points=16,
     )
     found = fit(spec, cells, national=others, seed=1)
-    own = frame.select(frame.areas.loc[inside, "geo"].tolist())
-    mask = own.mask(cells.indicator.universe)
+    rates = region_rates(found, frame, region)
+    return {"published": rates, "even": rates[found.reading == READINGS.index("equalised")]}
+
+
+def region_rates(found: Fit, national: Frame, region: str) -> Floats:
+    """Draw the rate of a region: its urban sizes, its effect, no deviation of areas; shape (S,).
+
+    Deviations of some hundreds of areas average out.
+    """
+    inside = (national.areas["region"] == region).to_numpy()
+    own = national.select(national.areas.loc[inside, "geo"].tolist())
+    mask = own.mask(found.indicator.universe)
     area = found.coefficients.urban[:, geographic_codes(own, "urban")]
     area = area + found.coefficients.region[:, geographic_codes(own, "region")]
     counts, persons = poststratify(
@@ -170,33 +198,45 @@ def _mrp(cells: SurveyCells, region: str) -> Floats:
 
 
 def region_fold(region: str, indicator: str) -> pd.DataFrame:
-    """Predict one indicator of one region from the others and face its direct estimate.
+    """Predict one indicator of one region from the others and face its direct estimates.
 
     Returns
     -------
     DataFrame
-        One row a method: ``indicator, method, region, cluster, truth`` (the direct estimate),
-        ``truth_se, tau, est, sd``, interval bounds and ``log_score``.
+        One row a judge and method: ``indicator, judge, method, region, cluster, truth`` (the direct
+        estimate), ``truth_se, tau, est, sd``, interval bounds and ``log_score``.
     """
     survey = load_survey(indicator)
     waves = [w for w in (2020, YEAR) if w in set(survey.table["wave"])]
     survey = survey.waves(*waves)
-    table = survey.table.assign(urban=_merged(survey.table["urban"]))
-    now = table[table["wave"] == YEAR]
-    judge = direct_rate(now[now["region"] == region])
-    others = now[now["region"] != region]
-    kept = survey.table[survey.table["region"] != region].reset_index(drop=True)
-    rng = np.random.default_rng([int(region), 4])
-    draws = {"mrp": (_mrp(SurveyCells(kept, survey.indicator, survey.source), region), np.nan)}
-    for method, carry in RIVALS.items():
-        one = carry(others, region, survey.indicator.universe)
-        tau = _between(others, carry, survey.indicator.universe, region)
-        spread = np.hypot(one.se, tau) * rng.standard_normal(_DRAWS)
-        draws[method] = (1 / (1 + np.exp(-(_logit(one.rate) + spread))), tau)
-    rows = [_row(rates, judge, rng).assign(method=m, tau=tau) for m, (rates, tau) in draws.items()]
-    return pd.concat(rows, ignore_index=True).assign(
+    away = survey.table[survey.table["region"] != region].reset_index(drop=True)
+    kept = SurveyCells(away, survey.indicator, survey.source)
+    modelled = _mrp(kept, region)
+    views = {"published": (survey, kept), "even": (equalise_phone(survey), equalise_phone(kept))}
+    found = []
+    for k, (name, (all_of_them, others)) in enumerate(views.items()):
+        now, rest = (_current(one) for one in (all_of_them, others))
+        judge = direct_rate(now[now["region"] == region])
+        rng = np.random.default_rng([int(region), 4, k])
+        draws = {"mrp": (modelled[name], np.nan)}
+        for method, carry in RIVALS.items():
+            one = carry(rest, region, survey.indicator.universe)
+            tau = _between(rest, carry, survey.indicator.universe, region)
+            spread = np.hypot(one.se, tau) * rng.standard_normal(_DRAWS)
+            draws[method] = (1 / (1 + np.exp(-(_logit(one.rate) + spread))), tau)
+        found += [
+            _row(rates, judge, rng).assign(judge=name, method=method, tau=tau)
+            for method, (rates, tau) in draws.items()
+        ]
+    return pd.concat(found, ignore_index=True).assign(
         indicator=indicator, region=region, cluster=region
     )
+
+
+def _current(cells: SurveyCells) -> pd.DataFrame:
+    """Return the cells of the year judged, Paris among the large units."""
+    table = cells.table[cells.table["wave"] == YEAR]
+    return table.assign(urban=_merged(table["urban"]))
 
 
 def _between(others: pd.DataFrame, carry: Carry, universe: str, hidden: str) -> float:

@@ -9,9 +9,10 @@ from inegnum.data import catalogue
 from inegnum.review.folds import Runner
 from inegnum.review.isolation import isolation
 from inegnum.review.known_truth_morocco import morocco_rung
-from inegnum.review.misspecification import misspecification_rung
 from inegnum.review.rung import Rung
 from inegnum.review.rung_france import france
+from inegnum.review.rung_misspecification import misspecification_rung
+from inegnum.review.rung_published import published_rung
 from inegnum.review.rung_regions import regions_rung
 from inegnum.review.rung_rouen import rouen_rung
 
@@ -43,6 +44,7 @@ METHOD_RUNGS: Final[dict[int, Callable[[Runner, Literal["quick", "full"]], Rung]
     2: france,
     3: morocco_rung,
     4: regions_rung,
+    5: published_rung,
     6: misspecification_rung,
     7: catalogue_isolation,
 }

@@ -6,13 +6,23 @@ composition of the regions by urban class. Each area adds a deviation of its met
 which no respondent shows. Worlds:
 
 ================  ===============================================================================
-as_assumed        the model is right, deviations of 0.20 and 0.18 as the prior says
+as_assumed        the model is right, deviations of 0.20 and 0.18, the medians of the prior
+tau_drawn         deviations drawn from their prior, survey by survey
 tau_half          true deviations half as large
 tau_double        true deviations twice as large
 interaction       age matters more in small urban units; the model has no such term
 urban             the survey exaggerates the urban gradient by 0.4 logit in its last wave
 mode              phone respondents are farther from digital, and phone is more frequent in small
-                  urban units than it should be: the truth has the same share everywhere
+                  urban units (and some regions) than it should be: the truth has the same share
+                  everywhere
+================  ===============================================================================
+
+Each world is estimated by:
+
+================  ===============================================================================
+release           the estimator as a release uses it
+tau x 0.5, x 2    the variants a release prints beside it, where tau is wrong
+laplace, nuts     one wave, main effects, both engines on the same survey (full level only)
 ================  ===============================================================================
 
 Limits: one level of areas; the frame is known; respondents of a cell are independent.
@@ -20,31 +30,40 @@ Limits: one level of areas; the frame is known; respondents of a cell are indepe
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import expit, logit
 
-from inegnum.data import catalogue
 from inegnum.data.codebook import AGE, DIPLOMA, OCCUPATION, REGION, SEX, URBAN, profiles
 from inegnum.data.frame import national_frame
 from inegnum.data.survey import load_survey
 from inegnum.data.types import Frame, SurveyCells
 from inegnum.estimators.multilevel import fit
-from inegnum.estimators.spec import ModelSpec
-from inegnum.review.folds import Runner
-from inegnum.review.rung import Rung
-from inegnum.review.scores import coverage_by, interval_columns, normal_log_score
-from inegnum.review.thresholds import coverage_verdict
+from inegnum.estimators.spec import ModelSpec, ModeReadings, Tau
+from inegnum.review.scores import interval_columns, normal_log_score
 
-__all__ = ["WORLDS", "misspecification_rung", "world_fold"]
+__all__ = ["BY_ENGINE", "VARIANTS", "WORLDS", "engine_fold", "simulated_survey", "world_fold"]
 
 Floats = npt.NDArray[np.float64]
 
-WORLDS: Final = ("as_assumed", "tau_half", "tau_double", "interaction", "urban", "mode")
-_QUICK: Final = ("as_assumed", "tau_double", "interaction", "mode")
+WORLDS: Final = (
+    "as_assumed",
+    "tau_half",
+    "tau_double",
+    "interaction",
+    "urban",
+    "mode",
+    "tau_drawn",
+)
+# Variants that are right where the default is wrong.
+VARIANTS: Final = {"tau_half": 0.5, "tau_double": 2.0}
+BY_ENGINE: Final = ("as_assumed", "interaction", "urban", "mode")
+ENGINES: Final[tuple[Literal["laplace", "nuts"], ...]] = ("laplace", "nuts")
 YEAR: Final = 2022
 # Effects of the order of those of smartphone ownership in 2022, in logits.
 _INTERCEPT: Final = 1.9
@@ -76,12 +95,6 @@ def _logits(table: pd.DataFrame, world: str) -> Floats:
     return total
 
 
-def _expit(x: Floats) -> Floats:
-    from scipy.special import expit
-
-    return np.asarray(expit(x))
-
-
 def simulated_survey(world: str, regions: Floats, rng: np.random.Generator) -> SurveyCells:
     """Return cells with simulated answers on the real design."""
     real = load_survey("smartphone")
@@ -97,7 +110,7 @@ def simulated_survey(world: str, regions: Floats, rng: np.random.Generator) -> S
         steps = table["urban"].map({u: i / 4 for i, u in enumerate(URBAN.levels)})
         logits += np.where(table["wave"] == YEAR, 0.4 * (steps.to_numpy(np.float64) - 0.5), 0.0)
     n = table["n"].to_numpy(np.int64)
-    y = rng.binomial(n, _expit(logits)).astype(np.float64)
+    y = rng.binomial(n, expit(logits)).astype(np.float64)
     share = y / n
     answers = table.assign(y=y, wy=table["w"] * share, w2y=table["w2"] * share)
     return SurveyCells(answers, real.indicator, real.source)
@@ -117,10 +130,13 @@ def _areas() -> tuple[Frame, Frame]:
 
 def _truth(world: str, frame: Frame, regions: Floats, rng: np.random.Generator) -> Floats:
     """Return the true rate of each area, shape (A,)."""
-    factor = {"tau_half": 0.5, "tau_double": 2.0}.get(world, 1.0)
+    tau = Tau()
+    factor = np.full(2, VARIANTS.get(world, 1.0))
+    if world == "tau_drawn":
+        factor = np.exp(tau.log_sd * rng.standard_normal(2))
     kinds, epci = np.unique(frame.areas["epci"], return_inverse=True)
-    deviation = factor * 0.20 * rng.standard_normal(len(kinds))[epci]
-    deviation += factor * 0.18 * rng.standard_normal(len(frame.areas))
+    deviation = factor[0] * tau.metro * rng.standard_normal(len(kinds))[epci]
+    deviation += factor[1] * tau.commune * rng.standard_normal(len(frame.areas))
     place = {code: i for i, code in enumerate(REGION.levels)}
     rates = np.empty(len(frame.areas))
     for i, (urban, region) in enumerate(
@@ -128,10 +144,10 @@ def _truth(world: str, frame: Frame, regions: Floats, rng: np.random.Generator) 
     ):
         logits = _logits(profiles().assign(urban=urban), world)
         logits += regions[place[region]] + deviation[i]
-        p = _expit(logits)
+        p = expit(logits)
         if world == "mode":
             phone = profiles()["age"].map(_CHANCE_OF_PHONE).fillna(_YOUNG).to_numpy(np.float64)
-            p = (1 - phone) * p + phone * _expit(logits + _PHONE)
+            p = (1 - phone) * p + phone * expit(logits + _PHONE)
         rates[i] = frame.N[i] @ p / frame.N[i].sum()
     return rates
 
@@ -142,85 +158,66 @@ def world_fold(world: str, repeat: int) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row an area: ``world, geo, cluster, survey, truth, est, sd``, interval bounds and
-        ``log_score``. The cluster is the metropolis of one simulation.
+        One row a method and area: ``world, method, geo, cluster, survey, truth, est, sd``, interval
+        bounds and ``log_score``. The cluster is the metropolis of one simulation.
     """
+    survey, areas, truth = _simulated(world, repeat)
+    france, _ = _areas()
+    spec = ModelSpec(draws=600, points=16)
+    found = fit(spec, survey, national=france, seed=repeat)
+    drawn = {"release": found.predict(areas, seed=repeat, groups=None).values}
+    if world in VARIANTS:
+        factor = VARIANTS[world]
+        other = replace(found, spec=replace(spec, tau=replace(spec.tau, factor=factor)))
+        drawn[f"tau x {factor:g}"] = other.predict(areas, seed=repeat, groups=None).values
+    return _faced(drawn, areas, truth).assign(world=world, survey=repeat)
+
+
+def engine_fold(world: str, repeat: int) -> pd.DataFrame:
+    """Do the same by each engine: main effects of one wave, the urban gradient as it is.
+
+    Returns
+    -------
+    DataFrame
+        As `world_fold`.
+    """
+    survey, areas, truth = _simulated(world, repeat)
+    france, _ = _areas()
+    plain = tuple(t for t in ModelSpec().terms if ":" not in t.factors and t.factors != "wave")
+    drawn: dict[str, Floats] = {}
+    for engine in ENGINES:
+        spec = ModelSpec(
+            waves=(YEAR,),
+            history=(),
+            terms=plain,
+            mode=ModeReadings(1.0, 0.0, 0.0),
+            engine=engine,
+            draws=1000,
+        )
+        found = fit(spec, survey, national=france, seed=repeat)
+        drawn[engine] = found.predict(areas, seed=repeat, groups=None).values
+    return _faced(drawn, areas, truth).assign(world=world, survey=repeat)
+
+
+def _simulated(world: str, repeat: int) -> tuple[SurveyCells, Frame, Floats]:
+    """Return a survey of a world, the areas to estimate and their true rates."""
     rng = np.random.default_rng([6, WORLDS.index(world), repeat])
     regions = 0.12 * rng.standard_normal(len(REGION.levels))
-    france, areas = _areas()
+    _, areas = _areas()
     survey = simulated_survey(world, regions, rng)
-    found = fit(ModelSpec(draws=600, points=16), survey, national=france, seed=repeat)
-    drawn = found.predict(areas, seed=repeat, groups=None).values
-    truth = _truth(world, areas, regions, rng)
-    logits = np.log(drawn) - np.log1p(-drawn)
-    score = normal_log_score(
-        logits.mean(axis=0), logits.std(axis=0, ddof=1), np.log(truth) - np.log1p(-truth)
-    )
-    return pd.DataFrame(interval_columns(drawn)).assign(
-        world=world,
-        geo=areas.areas["geo"],
-        urban=areas.areas["urban"],
-        cluster=[f"{repeat} {epci}" for epci in areas.areas["epci"]],
-        survey=repeat,
-        truth=truth,
-        sd=drawn.std(axis=0, ddof=1),
-        log_score=score,
-    )
+    return survey, areas, _truth(world, areas, regions, rng)
 
 
-_SAID: Final = {
-    "as_assumed": ("the model is right", "le modèle est juste"),
-    "tau_half": ("deviations half the prior's", "écarts moitié de ceux du prior"),
-    "tau_double": ("deviations twice the prior's", "écarts doubles de ceux du prior"),
-    "interaction": (
-        "an interaction of age and urban size is missing",
-        "une interaction entre âge et taille urbaine manque",
-    ),
-    "urban": (
-        "the last wave exaggerates the urban gradient",
-        "la vague exagère le gradient urbain",
-    ),
-    "mode": ("mode is confounded with urban size", "le mode se confond avec la taille urbaine"),
-}
-
-
-def misspecification_rung(runner: Runner, level: Literal["quick", "full"]) -> Rung:
-    """Climb rung 6."""
-    hashes = {s.name: s.sha256 for s in catalogue.sources() if s.role == "fit"}
-    worlds, repeats = (_QUICK, 2) if level == "quick" else (WORLDS, 10)
-    tasks = [(world, repeat) for world in worlds for repeat in range(repeats)]
-    rows = runner.run("misspecification", world_fold, tasks, inputs=" ".join(hashes.values()))
-    verdicts = tuple(
-        coverage_verdict(
-            rows[rows["world"] == world],
-            f"misspecification/{world}",
-            "coverage_95",
-            en=f"{_SAID[world][0]}: 95 % coverage",
-            fr=f"{_SAID[world][1]} : couverture à 95 %",
-            # A prior wrong by two misses by construction: how much is what is asked.
-            miss="warn" if world.startswith("tau") else "fail",
+def _faced(drawn: dict[str, Floats], areas: Frame, truth: Floats) -> pd.DataFrame:
+    """Set the draws of each method beside the truth."""
+    rows = []
+    for method, values in drawn.items():
+        logits = logit(values)
+        score = normal_log_score(logits.mean(axis=0), logits.std(axis=0, ddof=1), logit(truth))
+        rows.append(
+            pd.DataFrame(interval_columns(values)).assign(
+                method=method, sd=values.std(axis=0, ddof=1), log_score=score, truth=truth
+            )
         )
-        for world in worlds
-    )
-    return Rung(
-        6,
-        "misspecification",
-        "Misspecification: what are the intervals worth when the model is wrong?",
-        "Mauvaise spécification : que valent les intervalles quand le modèle est faux ?",
-        verdicts,
-        {
-            "misspecification": coverage_by(rows, ["world"]),
-            "misspecification_urban": coverage_by(rows, ["world", "urban"]),
-        },
-        notes_en=(
-            f"{repeats} simulated surveys a world, engine laplace, 51 areas of 13 metropolises.",
-            "With deviations twice the prior's, intervals must miss: releases print the result "
-            "with tau halved and doubled for that reason.",
-        ),
-        notes_fr=(
-            f"{repeats} enquêtes simulées par monde, moteur laplace, 51 zones de 13 métropoles.",
-            "Avec des écarts doubles de ceux du prior, les intervalles manquent : les publications "
-            "montrent pour cela le résultat avec tau divisé et multiplié par deux.",
-        ),
-        inputs=hashes,
-    )
+    kept = areas.areas[["geo", "urban", "epci"]]
+    return pd.concat([pd.concat([kept, row], axis=1) for row in rows], ignore_index=True)

@@ -59,7 +59,7 @@ def beside(estimates: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     rates = published[published["unit"] == "rate"]
-    areas = estimates[estimates["level"].isin(["france", "epci"])]
+    areas = estimates[estimates["level"].isin(["france", "epci", "region"])]
     for figure in rates.to_dict("records"):
         # FRM is metropolitan France here and Corsica in NUTS: the level tells them apart.
         country = figure["level"] == "country"

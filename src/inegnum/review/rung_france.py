@@ -61,7 +61,7 @@ def france(runner: Runner, level: Literal["quick", "full"]) -> Rung:
     digest = " ".join(hashes.values())
     regions = sorted(census(2018)["region"].astype(int).unique())
     methods: tuple[str, ...] = _QUICK if level == "quick" else METHODS
-    surveys = 2 if level == "quick" else 20
+    surveys = 2 if level == "quick" else 5
     tasks = [(int(r), t.code, methods, surveys) for r in regions for t in TARGETS]
     now = runner.run("france", france_fold, tasks, inputs=digest)
     # The retired are known once: no earlier census to learn from.

@@ -44,7 +44,7 @@ def rouen_rung(runner: Runner, level: Literal["quick", "full"]) -> Rung:
         return _not_here()
     hashes = {name: sha256_file(path) for name, path in files.items() if path is not None}
     digest = " ".join(hashes.values())
-    repeats = 2 if level == "quick" else 10
+    repeats = 2 if level == "quick" else 6
     tasks = [(i, SAMPLE, repeats) for i in range(len(rouen().iris))]
     hidden = runner.run("rouen", iris_fold, tasks, inputs=digest)
     sampled = runner.run(
@@ -109,12 +109,24 @@ def _verdicts(hidden: pd.DataFrame, sampled: pd.DataFrame, scores: pd.DataFrame)
                 "95 % coverage, survey error alone",
                 "couverture à 95 %, erreur d'enquête seule",
             ),
+            (
+                "margins",
+                "coverage_95",
+                "95 % coverage of margins-only",
+                "couverture à 95 % des marges seules",
+            ),
+            (
+                "fay_herriot",
+                "coverage_95",
+                "95 % coverage of Fay-Herriot, IRIS without respondents",
+                "couverture à 95 % de Fay-Herriot, IRIS sans répondant",
+            ),
         ):
             rows = hidden[(hidden["target"] == target) & (hidden["method"] == method)]
             found.append(
                 coverage_verdict(
                     rows,
-                    f"rouen/{target}/coverage-{method}",
+                    f"rouen/{target}/coverage-{method.replace('_', '-')}",
                     threshold,
                     en=f"{_EN[target]}: {en}",
                     fr=f"{_FR[target]} : {fr}",
@@ -124,7 +136,7 @@ def _verdicts(hidden: pd.DataFrame, sampled: pd.DataFrame, scores: pd.DataFrame)
         found.append(
             coverage_verdict(
                 rows,
-                f"rouen/{target}/coverage-fay-herriot",
+                f"rouen/{target}/coverage-fay-herriot-sampled",
                 "coverage_95",
                 en=f"{_EN[target]}: 95 % coverage of Fay-Herriot, every IRIS sampled",
                 fr=f"{_FR[target]} : couverture à 95 % de Fay-Herriot, tout IRIS échantillonné",
@@ -138,11 +150,15 @@ def _verdicts(hidden: pd.DataFrame, sampled: pd.DataFrame, scores: pd.DataFrame)
     }
     found += [
         judge(
-            f"rouen/score-{rival}",
-            float(means["mrp"] / means[rival]),
+            f"rouen/score-{rival}" if own == "mrp" else f"rouen/{own}/score-{rival}",
+            float(means[own] / means[rival]),
             threshold,
-            en=f"mean interval score over that of {en}, three outcomes",
-            fr=f"score d'intervalle moyen rapporté à celui de {fr}, trois variables",
+            en=f"mean interval score{said_en} over that of {en}, three outcomes",
+            fr=f"score d'intervalle moyen{said_fr} rapporté à celui de {fr}, trois variables",
+        )
+        for own, said_en, said_fr in (
+            ("mrp", "", ""),
+            ("margins", " of margins-only", " des marges seules"),
         )
         for rival, (threshold, en, fr) in rivals.items()
     ]
