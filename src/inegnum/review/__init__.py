@@ -1,13 +1,12 @@
 """Judgement, apart from numbers."""
 
 from inegnum.review.ladder import Ladder, validate, worsened
-from inegnum.review.page import coverage_markdown, write_page
+from inegnum.review.page import write_page
 from inegnum.review.verdict import Verdict, verdict_table, worst
 
 __all__ = [
     "Ladder",
     "Verdict",
-    "coverage_markdown",
     "validate",
     "verdict_table",
     "worsened",

@@ -14,7 +14,7 @@ from inegnum.review.rung import Rung
 from inegnum.review.thresholds import thresholds
 from inegnum.review.verdict import Verdict
 
-__all__ = ["coverage_markdown", "write_page"]
+__all__ = ["write_page"]
 
 Language = Literal["fr", "en"]
 WORDS: Final[dict[str, dict[str, str]]] = {
@@ -109,39 +109,3 @@ def _cells(table: pd.DataFrame) -> list[list[str]]:
         return str(value)
 
     return [[show(value) for value in row] for row in table.itertuples(index=False, name=None)]
-
-
-def coverage_markdown(ladder: Ladder, language: Language = "en") -> str:
-    """Return the coverage of known truth as a Markdown table, for a README.
-
-    One row a census variable: coverage of communes with and without the area effect, with the
-    bootstrap interval by region, mean width and score against the national rate and age alone.
-    """
-    table = ladder.tables["france"]
-    communes = {
-        (row["target"], row["method"]): row
-        for row in table[table["level"] == "commune"].to_dict("records")
-    }
-    heads = {
-        "en": "| Census variable | 95 % coverage | without area effect | width | score / national "
-        "| score / age |",
-        "fr": "| Variable du recensement | couverture à 95 % | sans effet de zone | largeur | "
-        "score / national | score / âge |",
-    }
-    lines = [heads[language], "|---|---|---|---|---|---|"]
-    from inegnum.estimators.pseudo_targets import TARGETS
-
-    for target in TARGETS:
-        own = communes[target.code, "modelled"]
-        alone = communes[target.code, "no_area_effect"]
-        ratios = [
-            own["interval_score"] / communes[target.code, rival]["interval_score"]
-            for rival in ("national", "age")
-        ]
-        lines.append(
-            f"| {getattr(target, language)} | {own['coverage_95']:.1%} "
-            f"[{own['coverage_low']:.1%}, {own['coverage_high']:.1%}] "
-            f"| {alone['coverage_95']:.1%} | {100 * own['width_95']:.0f} pts "
-            f"| {ratios[0]:.2f} | {ratios[1]:.2f} |"
-        )
-    return "\n".join(lines) + "\n"

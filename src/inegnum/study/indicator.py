@@ -25,6 +25,7 @@ from inegnum.estimators.spec import ModelSpec
 from inegnum.estimators.variants import components, variants
 from inegnum.estimators.weighting import raked_rate
 from inegnum.review import run_checks as checks
+from inegnum.review.record import indicator_verdicts, recorded
 from inegnum.review.verdict import Verdict
 from inegnum.study.spec import Publication
 
@@ -243,4 +244,5 @@ def _verdicts(
     verdicts.append(
         checks.raking_agreement(code, model, raked, because_en=because_en, because_fr=because_fr)
     )
+    verdicts.extend(indicator_verdicts(recorded(), code))
     return tuple(verdicts)

@@ -38,6 +38,7 @@ from inegnum.estimators.spec import ModelSpec
 from inegnum.provenance import Source
 from inegnum.review import run_checks as checks
 from inegnum.review.isolation import isolation
+from inegnum.review.record import method_verdicts, recorded
 from inegnum.review.verdict import Verdict
 from inegnum.study.evidence import spec_for
 from inegnum.study.geography import changed_since, same_geography
@@ -296,6 +297,7 @@ def _verdicts(
     for result in found.values():
         verdicts.extend(result.verdicts)
     verdicts.append(checks.masked_share(estimates.table))
+    verdicts.extend(method_verdicts(recorded()))
     failed = [verdict for verdict in verdicts if verdict.status == "fail"]
     if failed:
         raise StudyError(
