@@ -53,6 +53,17 @@ def test_clusters_that_agree_widen_the_interval() -> None:
     assert b.upper - b.lower < 1e-12
 
 
+def test_a_share_of_all_or_none_keeps_the_exact_bound() -> None:
+    clusters = np.repeat(np.arange(38), 2).astype(object)
+    everyone = clustered_share(np.ones(76, dtype=bool), clusters)
+    # 38 of 38: the rate that would give that once in forty.
+    assert everyone.lower**38 == pytest.approx(0.025)
+    assert everyone.upper == 1.0
+    nobody = clustered_share(np.zeros(76, dtype=bool), clusters)
+    assert nobody.upper == pytest.approx(1 - everyone.lower)
+    assert nobody.lower == 0.0
+
+
 def test_clustered_share_is_that_of_areas_not_of_clusters() -> None:
     hits = np.array([True] * 9 + [False])
     found = clustered_share(hits, np.array(["a"] * 9 + ["b"], dtype=object))

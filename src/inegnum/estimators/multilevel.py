@@ -2,15 +2,16 @@
 
 Model
     logit p = intercept + wave + age (random walk) + sex + diploma + occupation + urban size +
-    region + age:diploma + age:sex + wave:age + wave:diploma + wave:urban, on effective counts;
-    area i adds delta_metropolis(i) + u_i, drawn from priors learned elsewhere; per draw, one logit
-    shift makes the national frame reproduce the national rate, itself drawn with the coefficients.
+    region + age:diploma + age:sex + wave:age + wave:diploma + wave:urban + wave:region, on
+    effective counts; area i adds delta_metropolis(i) + u_i, drawn from priors learned elsewhere;
+    per draw, one logit shift makes the national frame reproduce the national rate, itself drawn
+    with the coefficients.
 Assumptions
     Composition works alike everywhere up to the area deviations; the frame counts the same
     categories as the survey up to a shift of level.
 Limits
-    Urban size is confounded with interview mode in the last waves: three readings of the gradient
-    share the draws (`ModeReadings`). The anchor fixes the level, not the slopes. Quota and online
+    Place is confounded with interview mode in the last waves: three readings share the draws
+    (`ModeReadings`). The anchor fixes the level, not the slopes. Quota and online
     selection are a label, not part of the interval.
 
 References

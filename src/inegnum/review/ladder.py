@@ -164,8 +164,8 @@ def validate(
     level : {"quick", "full"}
         Quick takes minutes; full simulates more surveys and tries more rivals.
     out : Path, optional
-        Folder for ``validation.json`` and ``validation.html``; finished folds are kept beside
-        them, so that an interrupted run resumes.
+        Folder for ``validation.json``, ``validation.html`` and ``validation.en.html``; finished
+        folds are kept beside them, so that an interrupted run resumes.
     against : Path, optional
         Reference release whose figures the target's are compared with.
     only : tuple of int
@@ -219,4 +219,5 @@ def validate(
         out.mkdir(parents=True, exist_ok=True)
         (out / "validation.json").write_text(ladder.to_json(), encoding="utf-8")
         write_page(ladder, out / "validation.html")
+        write_page(ladder, out / "validation.en.html", language="en")
     return ladder

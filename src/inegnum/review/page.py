@@ -11,7 +11,7 @@ import pandas as pd
 from inegnum.errors import MissingDependencyError
 from inegnum.review.ladder import Ladder
 from inegnum.review.rung import Rung
-from inegnum.review.thresholds import thresholds
+from inegnum.review.thresholds import Threshold, thresholds
 from inegnum.review.verdict import Verdict
 
 __all__ = ["write_page"]
@@ -67,11 +67,16 @@ def write_page(ladder: Ladder, path: Path, *, language: Language = "fr") -> None
         counts=_counts(ladder.verdicts),
         rungs=[_rung_view(rung, language) for rung in ladder.rungs],
         limits=[
-            (name, t.range(), t.reason_fr if language == "fr" else t.reason_en)
+            (name, _range(t, language), t.reason_fr if language == "fr" else t.reason_en)
             for name, t in sorted(thresholds().items())
         ],
     )
     path.write_text(page, encoding="utf-8")
+
+
+def _range(limit: Threshold, language: Language) -> str:
+    shown = limit.range()
+    return shown.replace(".", ",") if language == "fr" else shown
 
 
 def _counts(verdicts: tuple[Verdict, ...]) -> dict[str, int]:
@@ -93,19 +98,21 @@ def _rung_view(rung: Rung, language: Language) -> dict[str, Any]:
             for v in sorted(rung.verdicts, key=lambda v: order[v.status])
         ],
         "tables": [
-            (name, list(table.columns), _cells(table)) for name, table in rung.tables.items()
+            (name, list(table.columns), _cells(table, language))
+            for name, table in rung.tables.items()
         ],
     }
 
 
-def _cells(table: pd.DataFrame) -> list[list[str]]:
+def _cells(table: pd.DataFrame, language: Language) -> list[list[str]]:
     """Return the cells of a table as text, floats at three decimals, missing as a dash."""
+    mark = "," if language == "fr" else "."
 
     def show(value: object) -> str:
         if isinstance(value, float):
             if value != value:
                 return "–"
-            return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3f}"
+            return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3f}".replace(".", mark)
         return str(value)
 
     return [[show(value) for value in row] for row in table.itertuples(index=False, name=None)]

@@ -111,6 +111,10 @@ def _reading(reading: str, why_en: str, why_fr: str) -> dict[str, str]:
     return {"reading": reading, "why_en": why_en, "why_fr": why_fr}
 
 
+def _percent_fr(rate: float) -> str:
+    return f"{100 * rate:.1f} %".replace(".", ",")
+
+
 def reference_rung(release: Path) -> Rung:
     """Climb rung 5 on the figures of a release."""
     published, source = catalogue.table(TABLE)
@@ -124,8 +128,9 @@ def reference_rung(release: Path) -> Rung:
             "reference_gap",
             en=f"{row['territory']}, {row['counterpart']}: {row['est']:.1%} here, "
             f"{row['value']:.1%} published ({row['year']}); gap in joint standard errors",
-            fr=f"{row['territory']}, {row['counterpart']} : {row['est']:.1%} ici, "
-            f"{row['value']:.1%} publié ({row['year']}) ; écart en erreurs-types conjointes",
+            fr=f"{row['territory']}, {row['counterpart']} : {_percent_fr(row['est'])} ici, "
+            f"{_percent_fr(row['value'])} publié ({row['year']}) ; écart en erreurs-types "
+            "conjointes",
             miss="warn",
         )
         for row in judged.to_dict("records")

@@ -18,7 +18,6 @@ from inegnum.review.verdict import Verdict
 
 __all__ = ["regions_rung"]
 
-_QUICK: Final = ("smartphone", "internet_daily", "barrier_skills")
 _JUDGES: Final = {
     "published": ("regions", "regions", "régions"),
     "even": (
@@ -34,18 +33,18 @@ _RIVALS: Final = {
 }
 
 
-def _indicators(level: Literal["quick", "full"]) -> tuple[str, ...]:
-    if level == "quick":
-        return _QUICK
+def _indicators() -> tuple[str, ...]:
+    """Return every indicator of the year judged."""
     codes = [known.indicator.code for known in definitions()]
     return tuple(c for c in codes if YEAR in set(load_survey(c).table["wave"]))
 
 
 def regions_rung(runner: Runner, level: Literal["quick", "full"]) -> Rung:
-    """Climb rung 4."""
+    """Climb rung 4, every indicator at either level."""
+    del level
     known = catalogue.sources()
     hashes = {s.name: s.sha256 for s in known if s.role == "fit"}
-    tasks = [(region, code) for code in _indicators(level) for region in REGIONS]
+    tasks = [(region, code) for code in _indicators() for region in REGIONS]
     rows = runner.run("regions", region_fold, tasks, inputs=" ".join(hashes.values()))
     tables = {
         "regions": coverage_by(rows, ["judge", "method"]),

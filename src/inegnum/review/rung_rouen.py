@@ -155,6 +155,8 @@ def _verdicts(hidden: pd.DataFrame, sampled: pd.DataFrame, scores: pd.DataFrame)
             threshold,
             en=f"mean interval score{said_en} over that of {en}, three outcomes",
             fr=f"score d'intervalle moyen{said_fr} rapporté à celui de {fr}, trois variables",
+            # Margins-only stands in where there are no respondents to rake or tabulate.
+            miss="fail" if own == "mrp" else "warn",
         )
         for own, said_en, said_fr in (
             ("mrp", "", ""),

@@ -89,6 +89,9 @@ def clustered_share(
 ) -> Clustered:
     """Return a share of areas and its bootstrap interval over whole clusters.
 
+    Where every area agrees the bootstrap has no spread; the bound is then the exact binomial one,
+    each cluster counting once: as few trials as there can be, hence the widest.
+
     Parameters
     ----------
     hits : ndarray of bool, shape (A,)
@@ -118,6 +121,10 @@ def clustered_share(
     picked = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=replicates)
     shares = (picked @ inside) / (picked @ size)
     lower, upper = np.quantile(shares, [0.025, 0.975])
+    if hits.all():
+        lower = 0.025 ** (1 / len(names))
+    elif not hits.any():
+        upper = 1 - 0.025 ** (1 / len(names))
     return Clustered(float(hits.mean()), float(lower), float(upper), hits.size, len(names))
 
 

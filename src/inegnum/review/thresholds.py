@@ -92,7 +92,7 @@ def judge(
     limit = _threshold(threshold)
     status: Status = "pass" if limit.low <= found <= limit.high else miss
     tail = f"{found:.3f} ({limit.range()})"
-    return Verdict(check, status, found, limit.bound(found), f"{en}: {tail}.", f"{fr} : {tail}.")
+    return _verdict(check, status, found, limit, (en, fr, tail))
 
 
 def judge_clustered(
@@ -106,9 +106,16 @@ def judge_clustered(
     limit = _threshold(threshold)
     status: Status = "pass" if found.upper >= limit.low and found.lower <= limit.high else miss
     tail = f"{found.value:.3f} [{found.lower:.3f}, {found.upper:.3f}] ({limit.range()})"
-    return Verdict(
-        check, status, found.value, limit.bound(found.value), f"{en}: {tail}.", f"{fr} : {tail}."
-    )
+    return _verdict(check, status, found.value, limit, (en, fr, tail))
+
+
+def _verdict(
+    check: str, status: Status, found: float, limit: Threshold, words: tuple[str, str, str]
+) -> Verdict:
+    """Say the same figures in both languages, with the French decimal comma."""
+    en, fr, tail = words
+    french = tail.replace(", ", " ; ").replace(".", ",").replace("<=", "≤").replace(">=", "≥")
+    return Verdict(check, status, found, limit.bound(found), f"{en}: {tail}.", f"{fr} : {french}.")
 
 
 def coverage_verdict(
