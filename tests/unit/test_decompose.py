@@ -10,7 +10,7 @@ from inegnum.errors import FrameError
 from inegnum.estimators.decompose import STEPS, decompose
 from inegnum.estimators.multilevel import fit
 from inegnum.estimators.spec import COMPONENTS, ModelSpec, ModeReadings
-from inegnum.estimators.variants import components, refits, variants
+from inegnum.estimators.variants import _other_tau, components, refits, variants
 from simulated import country
 
 SPEC = ModelSpec(history=(2018, 2019), draws=400, points=16)
@@ -67,6 +67,17 @@ def test_every_variant_has_a_row_for_every_item(world, fitted):
     assert width["no area deviation"] < width["tau x 0.5"]
     # One wave is anchored to the year's rate too: the variants differ in slopes, not in year.
     assert abs(whole.loc["wave 2020 only", "est"] - whole.loc["default", "est"]) < 0.05
+
+
+def test_the_prior_of_tau_that_was_not_used_is_a_variant(fitted):
+    known = replace(fitted, indicator=replace(fitted.indicator, code="smartphone"))
+    found = _other_tau(known)
+    assert found.prior == "learned"
+    assert found.metro != known.spec.tau.metro
+    back = _other_tau(replace(known, spec=replace(known.spec, tau=found)))
+    assert (back.prior, back.metro) == ("stated", 0.20)
+    never = replace(fitted, indicator=replace(fitted.indicator, code="of my own"))
+    assert _other_tau(never) is None
 
 
 def test_refits_change_one_thing_each(world):

@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 
 from inegnum.data.types import Frame, SurveyCells
-from inegnum.errors import BenchmarkError
+from inegnum.errors import BenchmarkError, InputError
+from inegnum.estimators.learned_tau import resolved
 from inegnum.estimators.multilevel import Fit, fit
 from inegnum.estimators.readings import READINGS
-from inegnum.estimators.spec import COMPONENTS, Anchor, Component, ModelSpec, ModeReadings
+from inegnum.estimators.spec import COMPONENTS, Anchor, Component, ModelSpec, ModeReadings, Tau
 
 __all__ = ["components", "refits", "variants"]
 
@@ -65,6 +66,10 @@ def variants(
         tau = replace(fitted.spec.tau, factor=factor * fitted.spec.tau.factor)
         changed = replace(fitted, spec=replace(fitted.spec, tau=tau))
         parts.append(_rows(f"tau x {factor:g}", changed, frame, seed))
+    second = _other_tau(fitted)
+    if second is not None:
+        changed = replace(fitted, spec=replace(fitted.spec, tau=second))
+        parts.append(_rows(f"tau {second.prior}", changed, frame, seed))
     still = tuple(c for c in COMPONENTS if c != "transport")
     parts.append(_rows("no area deviation", fitted, frame, seed, still))
     for name, other in refits(fitted.spec, survey):
@@ -76,6 +81,17 @@ def variants(
         else:
             parts.append(_rows(name, found, frame, seed))
     return pd.concat(parts, ignore_index=True)
+
+
+def _other_tau(fitted: Fit) -> Tau | None:
+    """Return the prior of tau the fit does not use, stated or learned; none if never learned."""
+    own = fitted.spec.tau
+    if own.prior == "learned":
+        return Tau(factor=own.factor, structure=own.structure, phi=own.phi)
+    try:
+        return resolved(replace(own, prior="learned"), fitted.indicator.code)
+    except InputError:
+        return None
 
 
 def refits(spec: ModelSpec, survey: SurveyCells) -> Iterator[tuple[str, ModelSpec]]:

@@ -37,7 +37,7 @@ def misspecification_rung(runner: Runner, level: Literal["quick", "full"]) -> Ru
     """Climb rung 6."""
     hashes = {s.name: s.sha256 for s in catalogue.sources() if s.role == "fit"}
     digest = " ".join(hashes.values())
-    repeats = 4 if level == "quick" else 20
+    repeats = 4 if level == "quick" else 12
     tasks = [(world, repeat) for world in WORLDS for repeat in range(repeats)]
     rows = _clustered(runner.run("misspecification", world_fold, tasks, inputs=digest))
     verdicts = [verdict for world in WORLDS for verdict in _verdicts(rows, world)]
