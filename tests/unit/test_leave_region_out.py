@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from inegnum.errors import InputError
-from inegnum.review.leave_region_out import REGIONS, moment_tau, region_fold
+from inegnum.review.leave_region_out import JUDGES, REGIONS, moment_tau, region_fold
 
 
 def test_moment_tau_recovers_the_spread_between_regions() -> None:
@@ -25,7 +25,7 @@ def test_a_region_is_predicted_without_its_respondents(monkeypatch) -> None:
     from inegnum.data.types import SurveyCells
     from inegnum.review import leave_region_out
 
-    honest = region_fold("53", "smartphone").set_index("method")
+    honest = region_fold("53", "smartphone").set_index(["judge", "method"])
     load = leave_region_out.load_survey
 
     def tampered(indicator: str) -> SurveyCells:
@@ -41,7 +41,9 @@ def test_a_region_is_predicted_without_its_respondents(monkeypatch) -> None:
 
     # Every answer of the hidden region is reversed: the judge moves, no prediction does.
     monkeypatch.setattr(leave_region_out, "load_survey", tampered)
-    reversed_ = region_fold("53", "smartphone").set_index("method")
-    assert reversed_["truth"].iloc[0] == pytest.approx(1 - honest["truth"].iloc[0])
+    reversed_ = region_fold("53", "smartphone").set_index(["judge", "method"])
+    for judge in JUDGES:
+        now, before = reversed_["truth"].loc[judge].iloc[0], honest["truth"].loc[judge].iloc[0]
+        assert now == pytest.approx(1 - before)
     np.testing.assert_array_equal(reversed_["est"], honest["est"])
     assert "94" not in REGIONS
