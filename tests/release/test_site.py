@@ -104,7 +104,12 @@ def test_the_sheet_says_what_the_draws_say(site: Path, release: Release) -> None
 def test_the_same_day_gives_the_same_bytes(site: Path, release_path: Path, tmp_path: Path) -> None:
     supply = read_places(write_places(tmp_path / "places.csv"), source="Simulated")
     again = publish(
-        release_path, out=tmp_path / "again", languages=["fr", "en"], supply=supply, as_of=AS_OF
+        release_path,
+        out=tmp_path / "again",
+        languages=["fr", "en"],
+        supply=supply,
+        previous=write_release(tmp_path / "before", seed=11),
+        as_of=AS_OF,
     )
     for page in (*pages(site), site / "assets" / "differences.js"):
         assert (again / page.relative_to(site)).read_bytes() == page.read_bytes(), page
