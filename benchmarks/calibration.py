@@ -1,6 +1,6 @@
 """Calibration side by side with its peers: same input, one run, medians of CPU time.
 
-    python benchmarks/calibration.py [--quick] [--only NAME]
+    python benchmarks/calibration.py [--quick] [--only NAME] [--plot docs/images/FILE.svg]
 
 Each line reads ``NAME ratio=... target=... ok|short``: how many times faster than the peer, or, for
 lines that end in ``_floor``, how many times the bare cost. A peer that is not installed (see
@@ -21,6 +21,7 @@ import time
 import tracemalloc
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -35,7 +36,7 @@ from inegnum.estimators.replication import recalibrate, replicate
 LEVELS = {"region": 10, "age": 8, "diploma": 5, "occupation": 8}
 POPULATION = 50_000_000
 TOLERANCE = 1e-10
-Totals = dict[str, dict[int, float]]
+Totals = dict[str, dict[object, float]]
 
 
 def cpu(function: Callable[[], object], repeats: int) -> float:
@@ -312,11 +313,15 @@ def floor(n: int, repeats: int) -> None:
     say(f"rake_{n}_floor", mine / least, 2, f"{mine:.1f} ms, bare {least:.1f} ms", at_most=True)
 
 
+def as_text(frame: pd.DataFrame, totals: Totals) -> tuple[pd.DataFrame, Totals]:
+    text = frame.assign(**{v: frame[v].map("level {}".format) for v in LEVELS})
+    return text, {v: {f"level {k}": t for k, t in by.items()} for v, by in totals.items()}
+
+
 def strings(repeats: int) -> None:
     """Report what coding text costs: once, on the way in."""
     frame, totals = draw(1_000_000)
-    text = frame.assign(**{v: frame[v].map("level {}".format) for v in LEVELS})
-    named = {v: {f"level {k}": t for k, t in by.items()} for v, by in totals.items()}
+    text, named = as_text(frame, totals)
     coded, plain = (
         cpu(lambda f=f, m=m: rake(f, m, weights="d"), repeats)
         for f, m in ((frame, totals), (text, named))
@@ -324,25 +329,65 @@ def strings(repeats: int) -> None:
     sys.stdout.write(f"strings_1m codes {coded:.0f} ms, text {plain:.0f} ms\n")
 
 
-def growth(sizes: list[int], repeats: int) -> None:
-    """Report time by row and memory beyond input and output as n grows."""
+def growth(sizes: list[int], repeats: int, target: Path | None) -> None:
+    """Report time by row and memory beyond input and output as n grows; draw them if asked."""
+    taken: dict[str, list[tuple[int, float]]] = {"inegnum, codes": [], "inegnum, text": []}
+    extra = []
     for n in sizes:
         frame, totals = draw(n)
-        took = cpu(lambda f=frame, t=totals: rake(f, t, weights="d"), repeats)
+        few = repeats if n < 5_000_000 else min(repeats, 3)
+        took = cpu(lambda f=frame, t=totals: rake(f, t, weights="d"), few)
+        taken["inegnum, codes"].append((n, took))
         tracemalloc.start()
         fit = rake(frame, totals, weights="d")
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        extra = (peak - fit.weights.nbytes) / 1e6
+        extra.append((peak - fit.weights.nbytes) / 1e6)
         sys.stdout.write(
             f"growth n={n} {took:.1f} ms, {took * 1e6 / n:.1f} ns a row, "
-            f"{extra:.1f} MB beyond the weights\n"
+            f"{extra[-1]:.1f} MB beyond the weights\n"
         )
+        if target is not None and n <= 1_000_000:
+            text, named = as_text(frame, totals)
+            took = cpu(lambda f=text, t=named: rake(f, t, weights="d"), 3)
+            taken["inegnum, text"].append((n, took))
+            rimpy, polars = peer("rimpy"), peer("polars")
+            if rimpy is not None and polars is not None:
+                table, shares = polars.from_pandas(frame[list(LEVELS)]), proportions_of(totals)
+                took = cpu(lambda r=rimpy, f=table, s=shares: r.rake(f, s), 3)
+                taken.setdefault("rimpy", []).append((n, took))
+    codes = taken["inegnum, codes"]
+    by_row = [took / n for n, took in codes[-2:]]
+    detail = f"time a row at {codes[-1][0]:,} over that at {codes[-2][0]:,}"
+    say("growth_linear", by_row[1] / by_row[0], 1.1, detail, at_most=True)
+    detail = f"megabytes beyond the weights, at most, {sizes[0]:,} to {sizes[-1]:,} rows"
+    say("growth_memory_mb", max(extra), 4, detail, at_most=True)
+    if target is not None:
+        plot(taken, target)
+
+
+def plot(taken: dict[str, list[tuple[int, float]]], target: Path) -> None:
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "inegnum"
+    from matplotlib import pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(7, 4.5))
+    for name, points in taken.items():
+        style = "-" if name.startswith("inegnum") else "--"
+        axis.plot(*zip(*points, strict=True), style, marker="o", markersize=4, label=name)
+    axis.set(xscale="log", yscale="log", xlabel="rows", ylabel="CPU milliseconds, median")
+    axis.grid(visible=True, which="both", alpha=0.3)
+    axis.legend(fontsize=8)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(target, metadata={"Date": None}, bbox_inches="tight")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, smaller sizes")
+    parser.add_argument("--plot", type=Path, default=None, help="draw time against rows here")
     parser.add_argument("--only", default="", help="cases whose name contains this")
     options = parser.parse_args()
     repeats = 3 if options.quick else 9
@@ -357,7 +402,7 @@ def main() -> None:
         "domains": lambda: domains(repeats),
         "floor": lambda: [floor(n, repeats) for n in (1_000_000, 5_000_000)],
         "strings": lambda: strings(1 if options.quick else 3),
-        "growth": lambda: growth(large, repeats),
+        "growth": lambda: growth(large, repeats, options.plot),
     }
     for name, case in cases.items():
         if options.only in name:

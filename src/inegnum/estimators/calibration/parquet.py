@@ -224,7 +224,7 @@ def _batches(
         for field in schema
         if field.name in columns and (pa.types.is_string(field.type) or _is_large(field.type))
     ]
-    readers = [pq.ParquetFile(file, read_dictionary=text) for file in files]
+    readers = [pq.ParquetFile(file, read_dictionary=text, pre_buffer=False) for file in files]
     total = sum(-(-reader.metadata.num_rows // rows) for reader in readers)
     ticks = counted(total, label)
     for reader in readers:
