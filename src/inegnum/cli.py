@@ -141,6 +141,8 @@ def diff_command(
     old: Annotated[Path, typer.Argument(help="An earlier release folder.")],
     new: Annotated[Path, typer.Argument(help="A later release folder.")],
     out: Annotated[Path | None, typer.Option("--out", help="CSV file to write.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Page to write, whole in one file.")] = None,
+    lang: Language = "fr",
 ) -> None:
     """Say what changed between two releases, how surely, and from which cause."""
     from inegnum.release.console import show_difference
@@ -150,6 +152,10 @@ def diff_command(
     show_difference(difference)
     if out is not None:
         difference.table.to_csv(out, index=False, lineterminator="\n")
+    if html is not None:
+        from inegnum.release.diff_page import write_difference
+
+        typer.echo(write_difference(old, new, html, language=lang))
 
 
 @app.command("rerun")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import norm
 
+from inegnum.errors import InputError
 from inegnum.release.diff import causes_of, change_of
+from inegnum.release.diff_page import write_difference
+from release.synthetic import write_release
 
 MANIFEST = {
     "inegnum": "0.1.0",
@@ -52,3 +56,14 @@ def test_another_seed_alone_is_not_a_change() -> None:
     rng = np.random.default_rng(6)
     one, two = 0.5 + 0.02 * rng.standard_normal((2, 2000))
     assert not change_of(one, two)["beyond_monte_carlo"]
+
+
+def test_the_page_of_a_difference_stands_alone(tmp_path: Path) -> None:
+    old, new = (write_release(tmp_path / str(seed), seed=seed) for seed in (11, 12))
+    page = write_difference(old, new, tmp_path / "changes.html", language="en").read_text()
+    assert "What changed" in page
+    assert page.count("<tr>") > 5
+    assert '<link rel="stylesheet"' not in page
+    assert "{{" not in page
+    with pytest.raises(InputError, match="cannot be written"):
+        write_difference(old, new, tmp_path / "no" / "changes.html")
