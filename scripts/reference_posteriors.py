@@ -24,10 +24,17 @@ def main(name: str, draws: int) -> None:
     import arviz as az
 
     case = CASES[name]()
-    found = sample(case.design, rng=np.random.default_rng(20221), draws=draws)
+    found = sample(
+        case.design,
+        rng=np.random.default_rng(20221),
+        draws=draws,
+        target_accept=0.97,
+        progress=True,
+    )
     rates = case.rates(found.effects)
     chains = rates.reshape(4, -1, rates.shape[1])
     ess = np.array([float(az.ess(chains[:, :, q])) for q in range(rates.shape[1])])
+    rhat = max(float(az.rhat(chains[:, :, q])) for q in range(rates.shape[1]))
     lower, upper = np.quantile(rates, [0.025, 0.975], axis=0)
     record = {
         "case": name,
@@ -35,6 +42,8 @@ def main(name: str, draws: int) -> None:
         "draws": len(rates),
         "rhat": found.rhat,
         "ess_min": found.ess,
+        "rhat_rates": rhat,
+        "divergences": int(found.tree["sample_stats"]["diverging"].sum()),
         "names": list(case.names),
         "mean": rates.mean(axis=0).round(8).tolist(),
         "sd": rates.std(axis=0, ddof=1).round(8).tolist(),

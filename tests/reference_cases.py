@@ -5,25 +5,42 @@ Quantities are rates: sums over rows of weights times the logistic of the linear
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.special import expit
 
 from inegnum.data.survey import load_survey
+from inegnum.draws import Draws
 from inegnum.estimators.evidence import evidence_rows
+from inegnum.estimators.fusion import LocalSurvey, fuse
 from inegnum.estimators.spec import ModelSpec
 from inegnum.estimators.terms import blocks
+from inegnum.numerics.laplace import integrate
 from inegnum.numerics.latent import Design, Term, build_design
+from simulated import SOURCE
 
 
 @dataclass(frozen=True)
 class Case:
-    """A design and rates of interest: `weights` is (Q, R), rows of shares over the R rows."""
+    """A design and rates of interest: `weights` is (Q, R), rows of shares over the R rows.
+
+    NUTS samples the posterior of `design`. The fast engine does the same unless `fast` says how it gets there by another road.
+    """
 
     design: Design
     weights: np.ndarray
     names: tuple[str, ...]
+    fast: Callable[[Case, int], np.ndarray] | None = None
+
+    def approximate(self, draws: int) -> np.ndarray:
+        """Return draws of the rates by the fast engine at its defaults, shape (S, Q)."""
+        if self.fast is not None:
+            return self.fast(self, draws)
+        found = integrate(self.design, rng=np.random.default_rng(1), points=ModelSpec().points)
+        return self.rates(found.draw(draws, np.random.default_rng(2))[0])
 
     def rates(self, effects: np.ndarray) -> np.ndarray:
         """Return draws of the rates, shape (S, Q)."""
@@ -91,9 +108,63 @@ def _areas() -> Case:
     return Case(design, weights, (*(f"area {a}" for a in every), "all"))
 
 
+def _fusion() -> Case:
+    """Twelve communes seen by a national survey, then by a local one that answers a little high."""
+    rng = np.random.default_rng(31)
+    areas, R = 12, 800
+    every = np.arange(areas)
+    area, age = rng.integers(0, areas, R), rng.integers(0, 6, R)
+    true = 1.0 + rng.normal(0, 0.4, areas)
+    y = (rng.random(R) < expit(true[area] + np.linspace(-1, 1, 6)[age])).astype(float)
+    n_local = np.array([0, 40, 60, 60, 80, 100, 100, 150, 200, 200, 300, 400], dtype=float)
+    at_age = 2
+    rate = expit(true + np.linspace(-1, 1, 6)[at_age] + 0.2)
+    y_local = rng.binomial(n_local.astype(int), rate).astype(float)
+    index = np.concatenate([area, every, every])
+    silent = np.full(R + areas, -1)
+    terms = (
+        Term("one", np.zeros(len(index), dtype=np.int64), 1, 1.5, learned=False),
+        Term("age", np.concatenate([age, np.full(2 * areas, at_age)]), 6, 1.0),
+        Term("area", index, areas, 0.5),
+        Term("mode", np.concatenate([silent, np.zeros(areas, dtype=np.int64)]), 1, 0.15, False),
+    )
+    nothing = np.zeros(areas)
+    design = build_design(
+        np.concatenate([y, nothing, y_local]), np.concatenate([np.ones(R), nothing, n_local]), terms
+    )
+    weights = np.zeros((areas + 1, len(index)))
+    weights[every, R + every] = 1.0
+    weights[areas, R : R + areas] = 1 / areas
+    return Case(design, weights, (*(f"area {a}" for a in every), "all"), _fused)
+
+
+def _fused(case: Case, draws: int) -> np.ndarray:
+    """National survey first, then the local one by Matheron's rule."""
+    whole, areas = case.design, len(case.names) - 1
+    first = len(whole.y) - areas
+    local_n, local_y = whole.n[first:], whole.y[first:]
+    national = build_design(whole.y[:first], whole.n[:first], [_cut(t, first) for t in whole.terms])
+    found = integrate(national, rng=np.random.default_rng(1), points=ModelSpec().points)
+    effects, _ = found.draw(draws, np.random.default_rng(2))
+    rates = expit(national.X @ effects.T).T[:, first - areas :]
+    geo = [f"a{j}" for j in range(areas)]
+    items = pd.DataFrame({"geo": [*geo, "all"], "level": ["commune"] * areas + ["epci"]})
+    items = items.assign(indicator="i", universe="12+", persons=[1.0] * areas + [float(areas)])
+    seen = local_n > 0
+    table = pd.DataFrame({"geo": geo, "n": local_n}).assign(rate=local_y / np.maximum(local_n, 1))
+    survey = LocalSurvey(table[seen], "i", "12+", SOURCE, deff=1.0, offset_sd=0.15)
+    joint = Draws(np.column_stack([rates, rates.mean(axis=1)]), items)
+    return fuse(joint, survey, seed=3).draws.values
+
+
+def _cut(term: Term, first: int) -> Term:
+    return Term(term.name, term.index[:first], term.size, term.scale, term.learned)
+
+
 CASES = {
     "smartphone": lambda: _survey("smartphone", (2020, 2022)),
     "rare": lambda: _survey("no_device", (2020, 2022)),
     "sparse": lambda: _survey("smartphone", (2022,), keep=250),
     "areas": _areas,
+    "fusion": _fusion,
 }

@@ -52,5 +52,7 @@ def anchor_shift(
     if not national.draws.size:
         return shift, shift
     which = np.arange(len(target), dtype=np.int64) % len(national.draws)
-    drawn = shift_to(profile, area, national.draws[:, :, mask], target=target, frame=which)
+    drawn = shift_to(
+        profile, area, national.draws[:, :, mask], target=target, frame=which, start=shift
+    )
     return shift, drawn

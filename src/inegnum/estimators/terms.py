@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +180,12 @@ def graph(communes: Sequence[str], area: AreaEffects | None) -> Floats:
     return contiguity(communes, own=own, code=area.shapes_code).to_numpy(dtype=np.float64)
 
 
+@cache
+def _profile_codes() -> dict[str, Ints]:
+    """Return the level of each profile of the codebook in each factor: the same for every fit."""
+    return encode(profiles().assign(urban="", region=""))
+
+
 def coefficients(effects: Floats, spec: ModelSpec, rows: Rows, *, wave: int) -> Coefficients:
     """Add the effects of one wave up to profiles, urban sizes and regions.
 
@@ -189,11 +196,11 @@ def coefficients(effects: Floats, spec: ModelSpec, rows: Rows, *, wave: int) -> 
     """
     at = rows.waves.index(wave)
     sizes = _sizes(len(rows.waves))
-    table = profiles()
-    persons = encode(table.assign(urban="", region=""))
-    persons["wave"] = np.full(len(table), at, dtype=np.int64)
+    known = _profile_codes()
+    K = len(known["age"])
+    persons = {**known, "wave": np.full(K, at, dtype=np.int64)}
     S = len(effects)
-    profile = np.repeat(effects[:, :1], len(table), axis=1)
+    profile = np.repeat(effects[:, :1], K, axis=1)
     parts = {name: np.zeros((S, sizes[name])) for name in ("urban", "region")}
     start = 1
     for term in used_terms(spec, rows):

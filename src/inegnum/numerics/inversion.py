@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,7 @@ from inegnum.numerics.mixture import Posterior, Support
 __all__ = ["GroupRates", "group_covariance", "invert", "straighten", "truncated_inverse"]
 
 Floats = npt.NDArray[np.float64]
+_VOLUMES: Final = 200  # draws a slope in twenty rates is regressed on
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +154,12 @@ def invert(
 
 
 def straighten(design: Design, A: Floats, effects: Floats) -> Floats:
-    """Move draws of the effects so that their group rates are as normal as the evidence says.
+    """Move draws of the effects so that their group rates have the law the evidence gives them.
 
     The rates are nearly linear constraints, met by normal draws on the tangent only: far along a
     direction the rates say nothing of, the logistic curve leaves them. Each draw is brought back,
     by the shortest way in the posterior metric of all draws, to the rates its tangent promised.
+    These are then shifted by `_volume_shift`: a law smooth in the effects is not flat in the rates.
 
     Parameters
     ----------
@@ -174,6 +177,12 @@ def straighten(design: Design, A: Floats, effects: Floats) -> Floats:
     back = J @ spread
     # A ten-thousandth of a rate's prior variance keeps tables known twice from dividing by zero.
     gain = np.linalg.solve(back @ J.T + 1e-8 * np.eye(len(A)), back)
+    out = _brought(design, A, effects, goal, gain)
+    return _brought(design, A, out, goal + _volume_shift(design, A, out, spread), gain)
+
+
+def _brought(design: Design, A: Floats, effects: Floats, goal: Floats, gain: Floats) -> Floats:
+    """Return draws moved until their group rates are `goal` (S, G)."""
     out = effects.copy()
     for rows in np.array_split(np.arange(len(out)), max(1, len(out) // 250)):
         gap = goal[rows] - _group_rates(design, A, out[rows])
@@ -187,6 +196,29 @@ def straighten(design: Design, A: Floats, effects: Floats) -> Floats:
             if np.abs(gap).max() < 1e-4:  # a hundredth of a point
                 break
     return out
+
+
+def _volume_shift(design: Design, A: Floats, effects: Floats, spread: Floats) -> Floats:
+    """Return by how much the curve moves the mean of the group rates, shape (G,).
+
+    Where rates near 0 or 1 hardly move with the effects, a given volume of effects falls on few
+    rates: the density of the rates gains the factor det(J S J')^(-1/2), J their slopes (co-area
+    formula). Its log is nearly linear in the rates over their posterior; a linear factor of slope
+    g shifts a normal law of covariance C by C g.
+    """
+    some = effects[:: max(1, len(effects) // _VOLUMES)]
+    rates = _group_rates(design, A, some)
+    centred = rates - rates.mean(axis=0)
+    U, size, V = np.linalg.svd(centred, full_matrices=False)
+    rank = int((size > 1e-3 * size[0]).sum())  # tables known twice add no direction
+    rank = min(rank, len(some) // 4)
+    heights = np.empty(len(some))
+    for s, b in enumerate(some):
+        p = expit(design.X @ b + design.offset)
+        J = V[:rank] @ np.asarray((A * (p * (1 - p))) @ design.X)
+        heights[s] = -0.5 * np.linalg.slogdet(J @ spread @ J.T)[1]
+    # With U orthonormal, C g is V' diag(size) U' h / (n - 1).
+    return np.asarray((U[:, :rank].T @ heights * size[:rank]) @ V[:rank] / (len(some) - 1))
 
 
 def _group_rates(design: Design, A: Floats, effects: Floats) -> Floats:

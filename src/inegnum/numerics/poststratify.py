@@ -17,7 +17,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Final
 
@@ -75,19 +75,34 @@ def poststratify(
     if frame is None and len(frames) > 1:
         raise InputError("several frames need to know which draw uses which", where="frame")
     counts = np.empty(area.shape)
-    small = profile.size * area.shape[1] < COMPILED_FROM
+    for rows, N_f in _chunks(which, frames):
+        _sum(_odds(profile[rows]), _odds(area[rows]), N_f, rows, counts)
+    return counts, frames.sum(axis=2)[which]
+
+
+def _chunks(which: Ints, frames: Floats) -> Iterator[tuple[Ints, Floats]]:
+    """Return draws of one frame, a chunk at a time, and that frame."""
     for f in np.unique(which):
         at = np.flatnonzero(which == f)
         for rows in np.array_split(at, max(1, len(at) // _CHUNK)):
-            # Beyond 80 logits a rate is 0 or 1 to the last digit; the product of four
-            # denominators, each at most (1 + e^160), then stays finite.
-            odds = np.exp(-np.clip(profile[rows], -80, 80))
-            scale = np.exp(-np.clip(area[rows], -80, 80))
-            if small:
-                counts[rows] = _tile(odds, scale, frames[f])
-            else:
-                _kernel()(odds, scale, frames[f], rows, counts)
-    return counts, frames.sum(axis=2)[which]
+            yield rows, frames[f]
+
+
+def _odds(logits: Floats) -> Floats:
+    """Return the odds of "no".
+
+    Beyond 80 logits a rate is 0 or 1 to the last digit; the product of four denominators, each at
+    most 1 + e^160, then stays finite.
+    """
+    return np.exp(-np.clip(logits, -80, 80))
+
+
+def _sum(odds: Floats, scale: Floats, N: Floats, rows: Ints, counts: Floats) -> None:
+    """Write the counts of some draws: `odds` of their profiles, `scale` of their areas."""
+    if odds.size * scale.shape[1] * (len(counts) / len(rows)) < COMPILED_FROM:
+        counts[rows] = _tile(odds, scale, N)
+    else:
+        _kernel()(odds, scale, N, rows, counts)
 
 
 def _tile(odds: Floats, scale: Floats, N: Floats) -> Floats:
@@ -148,6 +163,7 @@ def shift_to(
     *,
     target: Floats,
     frame: Ints | None = None,
+    start: Floats | None = None,
     tolerance: float = 1e-10,
 ) -> Floats:
     """Return, for each draw, the logit shift that makes the whole frame reproduce a rate.
@@ -158,6 +174,8 @@ def shift_to(
         As for `poststratify`.
     target : ndarray of shape (S,)
         Rate to reproduce.
+    start : ndarray of shape (S,), optional
+        Shifts to begin from, zero unless given.
 
     Returns
     -------
@@ -169,10 +187,22 @@ def shift_to(
         The secant iteration did not meet `tolerance` (on the logit of the rate).
     """
     goal = np.log(target) - np.log1p(-target)
-    low, low_gap = np.zeros_like(goal), goal - _logit_rate(profile, area, N, frame)
+    frames = N[None] if N.ndim == 2 else N
+    which = np.zeros(len(goal), dtype=np.int64) if frame is None else frame
+    odds, total = _odds(profile), frames.sum(axis=(1, 2))[which]
+
+    def gap_at(shift: Floats) -> Floats:
+        counts, scale = np.empty(area.shape), _odds(area + shift[:, None])
+        for rows, N_f in _chunks(which, frames):
+            _sum(odds[rows], scale[rows], N_f, rows, counts)
+        yes = counts.sum(axis=1)
+        return np.asarray(goal - np.log(yes) + np.log(total - yes))
+
+    low = np.zeros_like(goal) if start is None else start
+    low_gap = gap_at(low)
     high = low + low_gap
     for _ in range(30):
-        gap = goal - _logit_rate(profile, area + high[:, None], N, frame)
+        gap = gap_at(high)
         if np.abs(gap).max() <= tolerance:
             return high
         change = low_gap - gap
@@ -185,12 +215,6 @@ def shift_to(
         expected=f"at most {tolerance:g}",
         hint="check that the target is a rate strictly between 0 and 1",
     )
-
-
-def _logit_rate(profile: Floats, area: Floats, N: Floats, frame: Ints | None) -> Floats:
-    counts, persons = poststratify(profile, area, N, frame=frame)
-    yes, total = counts.sum(axis=1), persons.sum(axis=1)
-    return np.asarray(np.log(yes) - np.log(total - yes))
 
 
 def recentring(logits: Floats, variance: Floats) -> Floats:

@@ -156,9 +156,10 @@ def judge(log_ratios: Floats, quantities: Floats) -> Judged:
     bins = max(1, len(weights) // _BIN)
     khat, share, shift = (np.empty(quantities.shape[1]) for _ in range(3))
     raw = np.exp(log_ratios - log_ratios.max())
+    edges = np.arange(bins) * len(raw) // bins
+    size = np.diff([*edges, len(raw)])
     for j, x in enumerate(quantities.T):
-        averaged = [part.mean() for part in np.array_split(raw[np.argsort(x)], bins)]
-        found = smooth_weights(np.log(averaged))
+        found = smooth_weights(np.log(np.add.reduceat(raw[np.argsort(x)], edges) / size))
         khat[j], share[j] = found.khat, found.ess / bins
         sd = x.std()
         shift[j] = (weights @ x - x.mean()) / sd if sd > 0 else 0.0
