@@ -27,7 +27,8 @@ from simulated import SOURCE
 class Case:
     """A design and rates of interest: `weights` is (Q, R), rows of shares over the R rows.
 
-    NUTS samples the posterior of `design`. The fast engine does the same unless `fast` says how it gets there by another road.
+    NUTS samples the posterior of `design`. The fast engine does the same unless `fast` says how it
+    gets there by another road.
     """
 
     design: Design
