@@ -83,16 +83,22 @@ def run_command(
 def new_command(
     epci: Annotated[str, typer.Option(help="EPCI code, for instance 243500139.")] = "",
     department: Annotated[str, typer.Option(help="Department code, for instance 33.")] = "",
+    communes: Annotated[
+        list[str] | None,
+        typer.Option(help="Commune codes, comma-separated or repeated: 33063,33249."),
+    ] = None,
     year: Annotated[int, typer.Option(help="Year the figures are about.")] = 2022,
     out: Annotated[Path, typer.Option("--out", help="Study file to write.")] = Path("study.toml"),
 ) -> None:
     """Write a commented study file for a territory."""
     from inegnum.study.new import new_study
 
-    if bool(epci) == bool(department):
-        raise typer.BadParameter("give either --epci or --department")
-    kind: Literal["epci", "department"] = "epci" if epci else "department"
-    path = new_study(epci or department, kind=kind, year=year, out=out)
+    listed = [code.strip() for text in communes or [] for code in text.split(",")]
+    if [bool(epci), bool(department), bool(listed)].count(True) != 1:
+        raise typer.BadParameter("give one of --epci, --department and --communes")
+    kind: Literal["epci", "department", "communes"]
+    kind = "epci" if epci else "department" if department else "communes"
+    path = new_study(listed or epci or department, kind=kind, year=year, out=out)
     typer.echo(f"{path}: run it with `inegnum run {path} --out releases/{path.stem}`")
 
 

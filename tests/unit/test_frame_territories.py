@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from inegnum.data.areas import load_areas
@@ -60,7 +61,7 @@ def test_young_cities_and_old_countryside_look_like_themselves() -> None:
 
 def test_overseas_communes_are_refused_with_a_reason() -> None:
     with pytest.raises(InputError, match=r"without census margins(.|\n)*overseas"):
-        build_frame(load_areas(communes=["97411"]))
+        build_frame(pd.DataFrame({"geo": ["97411"]}))
 
 
 def test_uninhabited_communes_are_refused_with_a_reason() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ from inegnum.data.frame_iris import iris_margins
 from inegnum.data.frame_joint import frame_from_joint
 from inegnum.data.frame_tiers import refine_frame
 from inegnum.data.frame_within import occupation_multipliers
+from inegnum.data.margins import CommuneMargins, commune_margins
 from inegnum.errors import FrameError, InputError, IsolationError, MarginError
 from inegnum.provenance import Source
 
@@ -220,3 +223,45 @@ def test_iris_without_occupations_depart_from_their_commune_in_draws_only() -> N
     # Together they still are the commune: no drift of the mean.
     whole = (share * frame.draws.sum(axis=2)).sum(axis=1) / frame.draws.sum(axis=(1, 2))
     assert abs(whole.mean() - np.average(point, weights=frame.N.sum(axis=1))) < 0.02
+
+
+def _hidden(margins: CommuneMargins) -> CommuneMargins:
+    """Return the same communes as if they had fewer than 2,000 inhabitants: occupation only."""
+    return replace(
+        margins,
+        age=np.full_like(margins.age, np.nan),
+        status=np.full_like(margins.status, np.nan),
+        women=np.full_like(margins.women, np.nan),
+        published=margins.published.assign(
+            **dict.fromkeys(margins.published.select_dtypes("number").columns, np.nan)
+        ),
+    )
+
+
+def test_the_same_communes_are_wider_under_f4_than_under_f3(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Eight communes of 2,000 to 110,000 inhabitants, in towns and villages.
+    geos = ["33063", "33281", "33550", "35047", "17300", "17028", "01244", "2A001"]
+    asked = load_areas(communes=geos)
+    f3 = build_frame(asked, draws=60, seed=4)
+    everyone = commune_margins(2022)
+    monkeypatch.setattr("inegnum.data.frame.commune_margins", lambda year: _hidden(everyone))
+    f4 = build_frame(asked, draws=60, seed=4)
+    assert set(f3.areas["tier"]) == {"F3"}
+    assert set(f4.areas["tier"]) == {"F4"}
+    # What margins of the census say of both is the same: persons and occupations.
+    np.testing.assert_allclose(f4.persons("15+"), f3.persons("15+"), rtol=1e-4)
+
+    # The frame's part of an interval: rates by profile held fixed, persons drawn. Rates as unequal
+    # by age and diploma as those of the survey, or equal to a share of the composition itself.
+    table = profiles()
+    steep = np.where(table["age"].isin(["60-69", "70+"]), 0.6, 0.95)
+    steep = steep - np.where(table["diploma"].isin(["none", "below_bac"]), 0.2, 0.0)
+    for rate in (steep, (table["age"] == "70+").to_numpy(), (table["diploma"] == "higher")):
+        sd = [
+            (f.draws @ np.asarray(rate, float) / f.draws.sum(axis=2)).std(axis=0, ddof=1)
+            for f in (f3, f4)
+        ]
+        # 60 draws know an sd to 9 %, a ratio to 13 %: 1.5 is four of these above equality.
+        assert (sd[1] > 1.5 * sd[0]).all(), (rate, sd[1] / sd[0])

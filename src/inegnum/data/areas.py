@@ -6,13 +6,14 @@ nearest ones. Names come with the codes so that a mistyped code is seen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
 import pandas as pd
 
 from inegnum.data import catalogue
+from inegnum.data.codebook import REGION
 from inegnum.data.strict import read_toml
 from inegnum.errors import InputError, nearest
 
@@ -30,6 +31,9 @@ AREA_COLUMNS = (
     "urban",
     "urban_unit",
 )
+
+# Codes of overseas departments and territories: 971 to 989.
+_OVERSEAS = ("97", "98")
 
 
 @cache
@@ -73,7 +77,8 @@ def load_areas(
     Raises
     ------
     InputError
-        None or several selections are given, a code is unknown, repeated, or not text.
+        None or several selections are given, a code is unknown, repeated, or not text, or overseas
+        (the survey is of metropolitan France).
 
     Examples
     --------
@@ -101,7 +106,28 @@ def load_areas(
     return kept.sort_values("geo")[[*AREA_COLUMNS, *populations]].reset_index(drop=True)
 
 
+def _metropolitan(kept: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Refuse communes overseas, of whom the survey asked nobody."""
+    outside = kept[~kept["region"].isin(REGION.levels)]
+    if len(outside):
+        named = [f"{c} ({n})" for c, n in zip(outside["geo"], outside["name"], strict=True)]
+        raise _overseas(where, ", ".join(named[:5]) + (", ..." if len(named) > 5 else ""))
+    return kept
+
+
+def _overseas(where: str, got: str) -> InputError:
+    return InputError(
+        "the survey covers metropolitan France only",
+        where=where,
+        got=f"{got}, overseas",
+        expected="communes of metropolitan France, Corsica (2A, 2B) included",
+        hint="leave overseas areas out: nobody was interviewed there, nor in a like territory",
+    )
+
+
 def _members(table: pd.DataFrame, column: str, code: str) -> pd.DataFrame:
+    if column == "department" and code.startswith(_OVERSEAS):
+        raise _overseas(column, code)
     kept = table[table[column] == code]
     if kept.empty or not code:
         what = {"epci": "intercommunality", "department": "department"}[column]
@@ -112,7 +138,7 @@ def _members(table: pd.DataFrame, column: str, code: str) -> pd.DataFrame:
             expected="a code as text" if column == "department" else "a SIREN code of nine digits",
             hint=_suggest(table, column, code),
         )
-    return kept
+    return _metropolitan(kept, column)
 
 
 def _suggest(table: pd.DataFrame, column: str, code: str) -> str:
@@ -158,15 +184,25 @@ def _listed(table: pd.DataFrame, communes: Sequence[str]) -> pd.DataFrame:
         raise InputError("a commune stands twice", where="communes", got=", ".join(repeated))
     known = dict(zip(table["geo"], table["name"], strict=True))
     unknown = [code for code in codes if code not in known]
+    outside = [code for code in unknown if code.startswith(_OVERSEAS)]
+    if outside:
+        raise _overseas("communes", ", ".join(outside[:10]))
     if unknown:
         # A larger commune is the likelier one to be meant.
         by_size = table.sort_values("population_2022", ascending=False, na_position="last")["geo"]
-        close = _nearest_codes(unknown[0], by_size.tolist())
+        meant = [_near(code, by_size.tolist(), known) for code in unknown[:3]]
         raise InputError(
             "no commune has this code",
             where="communes",
             got=", ".join(unknown[:10]),
             expected="codes of the official geographic code on 1 January 2025",
-            hint="did you mean " + " or ".join(f"{c} ({known[c]})" for c in close) + "?",
+            hint="; ".join(meant),
         )
-    return table[table["geo"].isin(codes)]
+    return _metropolitan(table[table["geo"].isin(codes)], "communes")
+
+
+def _near(code: str, by_size: Sequence[str], known: Mapping[str, str]) -> str:
+    """Return the communes an unknown code, or a name given for one, may stand for."""
+    named = [c for c in by_size if code and known[c].casefold() == code.casefold()]
+    close = named[:3] or _nearest_codes(code, by_size)
+    return f"for {code}, did you mean " + " or ".join(f"{c} ({known[c]})" for c in close) + "?"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -31,11 +32,14 @@ DEFAULT_INDICATORS = (
     "barrier_access",
 )
 
+# Communes a territory is called by; more of them are counted.
+_NAMED = 3
+
 
 def new_study(
-    code: str,
+    code: str | Sequence[str],
     *,
-    kind: Literal["epci", "department"] = "epci",
+    kind: Literal["epci", "department", "communes"] = "epci",
     year: int = 2022,
     out: str | Path = "study.toml",
 ) -> Path:
@@ -43,9 +47,9 @@ def new_study(
 
     Parameters
     ----------
-    code : str
-        Code of the territory, for instance ``"243500139"`` (Rennes Métropole).
-    kind : {"epci", "department"}
+    code : str or sequence of str
+        Code of the territory, for instance ``"243500139"`` (Rennes Métropole), or codes of communes.
+    kind : {"epci", "department", "communes"}
     year : int
         Year the figures are about.
     out : str or Path
@@ -54,11 +58,23 @@ def new_study(
     Raises
     ------
     InputError
-        The code is unknown, or the file exists.
+        A code is unknown, repeated or overseas, or the file exists.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = new_study(["33063", "33249"], kind="communes", out=Path(folder) / "two.toml")
+    ...     print(path.read_text(encoding="utf-8").split("[territory]")[1].split("levels")[0].strip())
+    communes = [
+      "33063", # Bordeaux
+      "33249", # Lormont
+    ]
+    name = "Bordeaux, Lormont"
     """
     path = Path(out)
-    areas = load_areas(epci=code) if kind == "epci" else load_areas(department=code)
-    label = str(areas["epci_name"].iloc[0]) if kind == "epci" else f"département {code}"
+    codes = [code] if isinstance(code, str) else list(code)
+    label, territory = _territory(kind, codes)
     name = f"{_slug(label)}-{year}"
     text = Template((files("inegnum.study") / "template.toml").read_text(encoding="utf-8"))
     filled = text.substitute(
@@ -66,11 +82,11 @@ def new_study(
         file=path.name,
         year=year,
         # A seed of its own, the same wherever the study is written.
-        seed=int(sha256_bytes(f"{kind} {code} {year}".encode())[:7], 16),
+        seed=int(sha256_bytes(f"{kind} {' '.join(sorted(codes))} {year}".encode())[:7], 16),
         title_fr=f"Inégalités numériques : {label} {year}",
         title_en=f"Digital inequality: {label} {year}",
         indicators="\n".join(f'  "{indicator}",' for indicator in DEFAULT_INDICATORS),
-        territory=f'{kind} = "{code}" # {label}, {len(areas)} communes',
+        territory=territory,
     )
     parse_study(filled.encode(), where=str(path))
     try:
@@ -85,6 +101,26 @@ def new_study(
             "the study file cannot be written", where=str(path), got=error.strerror
         ) from error
     return path
+
+
+def _territory(
+    kind: Literal["epci", "department", "communes"], codes: Sequence[str]
+) -> tuple[str, str]:
+    """Return the label of a territory and the lines of the study that name it."""
+    if kind == "communes":
+        areas = load_areas(communes=codes)
+        named = list(areas["name"])
+        label = ", ".join(named) if len(named) <= _NAMED else f"{len(named)} communes"
+        listed = "".join(
+            f'  "{geo}", # {name}\n' for geo, name in zip(areas["geo"], named, strict=True)
+        )
+        return label, f'communes = [\n{listed}]\nname = "{label}"'
+    if len(codes) != 1:
+        raise InputError("one territory a study", where=kind, got=", ".join(codes) or "none")
+    (code,) = codes
+    areas = load_areas(epci=code) if kind == "epci" else load_areas(department=code)
+    label = str(areas["epci_name"].iloc[0]) if kind == "epci" else f"département {code}"
+    return label, f'{kind} = "{code}" # {label}, {len(areas)} communes'
 
 
 def _slug(label: str) -> str:
