@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from inegnum.cli import app
 from inegnum.data.areas import load_areas
 from inegnum.errors import InputError
 from inegnum.study.new import new_study
-from inegnum.study.pipeline import areas_of
+from inegnum.study.pipeline import areas_of, run
 from inegnum.study.spec import load_study
 
 RUNNER = CliRunner()
@@ -83,3 +84,35 @@ def test_one_way_to_name_a_territory(options: list[str], tmp_path: Path) -> None
     said = RUNNER.invoke(app, ["new", *options, "--out", str(tmp_path / "study.toml")])
     assert said.exit_code != 0
     assert not (tmp_path / "study.toml").exists()
+
+
+@pytest.mark.slow
+def test_corsica_runs_and_says_that_hardly_anyone_answered_there(tmp_path: Path) -> None:
+    corsica = load_study(new_study(["2A004"], kind="communes", out=tmp_path / "ajaccio.toml"))
+    gironde = load_study(new_study(["33281"], kind="communes", out=tmp_path / "merignac.toml"))
+    ajaccio, merignac = (
+        run(
+            replace(
+                study,
+                indicators=("smartphone",),
+                frame=replace(study.frame, draws=4),
+                model=replace(study.model, draws=1000, history=()),
+                quality=replace(study.quality, variants=False),
+            ),
+            jobs=1,
+        )
+        for study in (corsica, gironde)
+    )
+    said = {verdict.check: verdict for verdict in ajaccio.verdicts}
+    assert said["region:smartphone"].status == "warn"
+    # Respondents of Corsica in the waves of 2020 and 2022 together: so few that the region's
+    # deviation is its prior.
+    assert 0 < said["region:smartphone"].found < 50
+    assert "Corse" in said["region:smartphone"].sentence_fr
+    assert not [v for v in merignac.verdicts if v.check.startswith("region:")]
+    width = [
+        float(done.estimates.row(geo, "smartphone")["se"])
+        for done, geo in ((ajaccio, "2A004"), (merignac, "33281"))
+    ]
+    # 0.031 against 0.022 when written; the error of an sd of 1,000 draws is 2 %.
+    assert width[0] > 1.15 * width[1]

@@ -21,6 +21,7 @@ __all__ = [
     "national_sum",
     "predictive",
     "raking_agreement",
+    "region_respondents",
     "regions_agree",
     "year_gap",
 ]
@@ -82,6 +83,26 @@ def regions_agree(code: str, z: pd.Series, *, level: float = 0.99) -> Verdict:
         f"largest gap is {z.abs().max():.1f} direct standard errors.",
         f"L'intervalle direct de l'enquête contient le taux modélisé dans {inside} régions sur "
         f"{len(z)} ; le plus grand écart est de {_fr(float(z.abs().max()), '.1f')} erreurs types.",
+    )
+
+
+def region_respondents(code: str, region: str, n: int, *, limit: int = 50) -> Verdict | None:
+    """Warn of a region hardly anyone answered from: its deviation is mostly its prior.
+
+    With the usual spread of regions (0.1 to 0.2 logit) and rates near 80 %, 50 respondents weigh a
+    quarter of what is known of a region's deviation at most. None when there are more.
+    """
+    if n >= limit:
+        return None
+    return Verdict(
+        f"region:{code}",
+        "warn",
+        float(n),
+        float(limit),
+        f"{n} respondents live in the region {region}: how it differs from others of the same "
+        "composition is an assumption of the model, widened accordingly, hardly an observation.",
+        f"{n} personnes enquêtées habitent la région {region} : son écart aux autres à composition "
+        "égale est une hypothèse du modèle, élargie en conséquence, à peine une observation.",
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from inegnum.data.codebook import REGION
 from inegnum.data.survey import load_survey
 from inegnum.data.types import Frame, SurveyCells
 from inegnum.estimates.estimate import area_draws
@@ -153,8 +154,22 @@ def run_indicator(
         steps,
         weighed.assign(indicator=code),
         groups,
-        _verdicts(code, fitted, drawn, raking, steps),
+        (
+            *_verdicts(code, fitted, drawn, raking, steps),
+            *_scarce(code, survey.waves(*fitted.spec.waves), frames.territory),
+        ),
     )
+
+
+def _scarce(code: str, survey: SurveyCells, frame: Frame) -> list[Verdict]:
+    """Return a warning for each region of the territory with few respondents."""
+    asked = survey.table.groupby("region")["n"].sum()
+    regions = sorted(frame.areas["region"].unique())
+    found = [
+        checks.region_respondents(code, REGION.label(one), int(asked.get(one, 0)))
+        for one in regions
+    ]
+    return [verdict for verdict in found if verdict is not None]
 
 
 def _whole(frames: Frames) -> tuple[str, str]:

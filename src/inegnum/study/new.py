@@ -48,7 +48,8 @@ def new_study(
     Parameters
     ----------
     code : str or sequence of str
-        Code of the territory, for instance ``"243500139"`` (Rennes Métropole), or codes of communes.
+        Code of the territory, for instance ``"243500139"`` (Rennes Métropole), or codes of
+        communes.
     kind : {"epci", "department", "communes"}
     year : int
         Year the figures are about.
@@ -65,7 +66,8 @@ def new_study(
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     path = new_study(["33063", "33249"], kind="communes", out=Path(folder) / "two.toml")
-    ...     print(path.read_text(encoding="utf-8").split("[territory]")[1].split("levels")[0].strip())
+    ...     text = path.read_text(encoding="utf-8")
+    >>> print(text.split("[territory]")[1].split("levels")[0].strip())
     communes = [
       "33063", # Bordeaux
       "33249", # Lormont
