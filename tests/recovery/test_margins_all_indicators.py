@@ -1,8 +1,15 @@
 """Every indicator: microdata hidden, published-like rates kept, the metropolis found again.
 
-One-way tables in whole percentages, as published; one-way and two-way tables to 0.1 point. The
-interactions come from the other waves where there are any. Compared without area deviations, which
-are drawn alike whatever the evidence.
+One-way tables as a producer prints them: whole percentages, but a tenth of a point where the
+national rate is under 10 %; two-way tables always to a tenth of a point. The interactions come from
+the other waves where there are any. Compared without area deviations, which are drawn alike
+whatever the evidence.
+
+Rare rates need their decimal. A quarter of the group rates of `no_device` lie under 1.7 %, where
+half a point is nearly a third of the rate or more: whole percentages move its metropolis by half a
+point, nearly one posterior sd; a tenth of a point, or exact rates, by 0.1 sd. It is the rounded
+values, not what goes unpublished: exact rates without the two groups that round to 0 move it by
+0.1 sd too. That reading is held to its own expectation below, not left out.
 """
 
 from dataclasses import replace
@@ -22,9 +29,24 @@ from inegnum.estimators.spec import ModelSpec, ModeReadings
 
 pytestmark = pytest.mark.slow
 
-SPEC = ModelSpec(history=(), draws=1000, mode=ModeReadings(1.0, 0.0, 0.0), points=64)
+# 500 draws put sqrt(2 / 500) = 0.06 sd of error on a difference and 4 % on a ratio of sds, for a
+# fifth less time than 1000. Half the points would save more, but one indicator is then 1.1 points
+# from its full answer.
+SPEC = ModelSpec(history=(), draws=500, mode=ModeReadings(1.0, 0.0, 0.0), points=64)
 ONE_WAY = ("age", "sex", "diploma", "occupation", "urban", "region")
-TABLES = {"one-way": (ONE_WAY, 0.01), "two-way": ((*ONE_WAY, "age:diploma", "age:sex"), 0.001)}
+TWO_WAY = (*ONE_WAY, "age:diploma", "age:sex")
+WHOLE, TENTH = 0.01, 0.001
+RARE = 0.10
+WHOLE_RARE = "one-way, rare in whole percentages"
+
+
+def _tables(cells):
+    """Yield a name, factors and the unit of rounding of each publication of an indicator."""
+    rare = margins_of(cells, ()).total().rate < RARE
+    yield "one-way", ONE_WAY, TENTH if rare else WHOLE
+    yield "two-way", TWO_WAY, TENTH
+    if rare:
+        yield WHOLE_RARE, ONE_WAY, WHOLE
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +55,7 @@ def gaps():
     communes, _ = catalogue.table("communes")
     frame = build_frame(communes[communes["epci"] == "243300316"].reset_index(drop=True))
     national, kept = national_frame(), ("sampling", "anchor")
-    found = {name: [] for name in TABLES}
+    found = {name: [] for name in (*LIMITS, WHOLE_RARE)}
     for known in definitions():
         wave = max(known.waves)
         survey = load_survey(known.indicator.code)
@@ -41,13 +63,14 @@ def gaps():
         full = fit(spec, cells, national=national, seed=1).predict(frame, seed=2, components=kept)
         earlier = comparable_waves(known.indicator.code, wave)
         prior = learn_interactions(spec, survey.waves(*earlier), seed=1) if earlier else None
-        for name, (factors, rounding) in TABLES.items():
+        who = composition_of(cells)
+        for name, factors, rounding in _tables(cells):
             hidden = fit_margins(
                 spec,
                 [margins_of(cells, factors, rounding=rounding)],
                 national=national,
                 seed=1,
-                composition=composition_of(cells),
+                composition=who,
                 interactions=prior,
             ).predict(frame, seed=2, components=kept)
             gap = float(hidden.point[-1] - full.point[-1])
@@ -59,7 +82,7 @@ def gaps():
 LIMITS = {"one-way": (0.006, 0.7), "two-way": (0.007, 0.45)}
 
 
-@pytest.mark.parametrize("name", list(TABLES))
+@pytest.mark.parametrize("name", list(LIMITS))
 def test_the_metropolis_is_that_of_the_microdata(gaps, name):
     table, (points, sds) = gaps[name], LIMITS[name]
     assert len(table) == len(definitions())
@@ -69,3 +92,16 @@ def test_the_metropolis_is_that_of_the_microdata(gaps, name):
     assert gap.max() < points, table
     assert scaled.max() < sds, table
     assert 0.85 < ratio.min() < ratio.max() < 1.25, table
+
+
+def test_rare_rates_in_whole_percentages_are_off_by_their_rounding_and_say_so(gaps):
+    table = gaps[WHOLE_RARE]
+    assert {row[0] for row in table} == {"abandon", "no_device", "barrier_access"}
+    gap, scaled, ratio = (np.abs([row[i] for row in table]) for i in (1, 2, 3))
+    # An average of rates, each rounded by up to half a unit, moves by no more than that; 0.1 point
+    # more for the Monte-Carlo error of a difference.
+    assert gap.max() < WHOLE / 2 + 0.001, table
+    # Within one of the sds that the reader of whole percentages is given, wider than the full ones
+    # where rounding matters (measured 1.28 for `no_device`).
+    assert (scaled / ratio).max() < 1, table
+    assert 1.1 < ratio[[row[0] for row in table].index("no_device")] < 1.5, table
