@@ -145,6 +145,12 @@ def test_tables_that_cannot_be_are_refused(change, word):
         RateTable(table.assign(**change), INDICATOR, SOURCE, 2022)
 
 
+def test_sampling_is_refused_rather_than_replaced(world):
+    table = illectronisme_2021(assumed_n=8000)
+    with pytest.raises(InputError, match="fast engine only"):
+        fit_margins(replace(SPEC, engine="nuts"), [table], national=_few(world), seed=1)
+
+
 def test_unknown_levels_and_kept_sources_are_refused(world):
     table = pd.DataFrame({"rate": [0.4, 0.5], "n": [100.0, 50.0], "age": ["", "80+"]})
     with pytest.raises(InputError, match="unknown level of age"):

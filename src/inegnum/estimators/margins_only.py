@@ -111,6 +111,14 @@ def fit_margins(
     if interactions is not None:
         evidence.append(interactions.source)
     require_role(evidence, "fit", where="fit of published rates")
+    if spec.engine == "nuts":
+        raise InputError(
+            "published rates are fitted by the fast engine only",
+            where="model, engine",
+            got=spec.engine,
+            expected="laplace",
+            hint="leave engine out: nothing is sampled in the place of what was asked for",
+        )
     first = tables[0]
     if any(t.indicator != first.indicator for t in tables):
         raise InputError("published rates of several indicators", where="tables")

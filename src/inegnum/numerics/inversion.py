@@ -36,6 +36,10 @@ from inegnum.numerics.mixture import Posterior, Support
 __all__ = ["GroupRates", "group_covariance", "invert", "straighten", "truncated_inverse"]
 
 Floats = npt.NDArray[np.float64]
+
+# Rates that nearly determine a small group make Gauss-Newton crawl: its steps are cheap, and most
+# fits need a dozen.
+_STEPS: Final = 2000
 _VOLUMES: Final = 200  # draws a slope in twenty rates is regressed on
 
 
@@ -170,9 +174,8 @@ def straighten(design: Design, A: Floats, effects: Floats) -> Floats:
     ndarray of shape (S, P)
     """
     centre = effects.mean(axis=0)
-    p = expit(design.X @ centre + design.offset)
-    J = np.asarray((A * (p * (1 - p))) @ design.X)
-    goal = A @ p + (effects - centre) @ J.T
+    J = _slopes(design, A, centre)
+    goal = A @ expit(design.X @ centre + design.offset) + (effects - centre) @ J.T
     spread = np.cov(effects.T)
     back = J @ spread
     # A ten-thousandth of a rate's prior variance keeps tables known twice from dividing by zero.
@@ -208,17 +211,35 @@ def _volume_shift(design: Design, A: Floats, effects: Floats, spread: Floats) ->
     """
     some = effects[:: max(1, len(effects) // _VOLUMES)]
     rates = _group_rates(design, A, some)
-    centred = rates - rates.mean(axis=0)
-    U, size, V = np.linalg.svd(centred, full_matrices=False)
-    rank = int((size > 1e-3 * size[0]).sum())  # tables known twice add no direction
-    rank = min(rank, len(some) // 4)
+    # Directions the rates move in to first order: tables known twice add none, curvature neither.
+    tangent = (some - some.mean(axis=0)) @ _slopes(design, A, some.mean(axis=0)).T
+    _, size, V = np.linalg.svd(tangent, full_matrices=False)
+    rank = min(int((size > 1e-3 * size[0]).sum()), len(some) // 4)
+    V = V[:rank]
     heights = np.empty(len(some))
     for s, b in enumerate(some):
-        p = expit(design.X @ b + design.offset)
-        J = V[:rank] @ np.asarray((A * (p * (1 - p))) @ design.X)
+        J = V @ _slopes(design, A, b)
         heights[s] = -0.5 * np.linalg.slogdet(J @ spread @ J.T)[1]
-    # With U orthonormal, C g is V' diag(size) U' h / (n - 1).
-    return np.asarray((U[:, :rank].T @ heights * size[:rank]) @ V[:rank] / (len(some) - 1))
+    # Where a rate touches 0 or 1 the density is unbounded and far from linear: the slope is that of
+    # the central 95 %.
+    low, high = np.quantile(heights, [0.025, 0.975], method="closest_observation")
+    heights = np.clip(heights, low, high)
+    if not np.isfinite(heights).all():
+        raise ConvergenceError(
+            "the published rates stop moving with the effects in many draws",
+            got=f"{(~np.isfinite(heights)).mean():.0%} of draws at rates of 0 or 1",
+            expected="at most 2.5 %",
+            hint="leave out groups where nobody has the characteristic, or everybody",
+        )
+    # C g is the covariance of the rates with the log density.
+    shift = (rates - rates.mean(axis=0)).T @ (heights - heights.mean()) / (len(some) - 1)
+    return np.asarray(V.T @ (V @ shift))
+
+
+def _slopes(design: Design, A: Floats, b: Floats) -> Floats:
+    """Return how the group rates move with the effects at b, shape (G, P)."""
+    p = expit(design.X @ b + design.offset)
+    return np.asarray((A * (p * (1 - p))) @ design.X)
 
 
 def _group_rates(design: Design, A: Floats, effects: Floats) -> Floats:
@@ -275,7 +296,7 @@ def _settled(
 def _mode(design: Design, A: Floats, r: Floats, sds: Floats, start: Floats, W: Floats) -> Floats:
     """Return the mode of the effects, by Gauss-Newton steps halved until they gain."""
     b, value = start, _log_posterior(design, A, r, start, W, sds)
-    for _ in range(200):
+    for _ in range(_STEPS):
         target = _expanded(design, A, r, b, W).solve(sds)
         length, gained = 1.0, -np.inf
         while length > 1e-9:
@@ -291,7 +312,7 @@ def _mode(design: Design, A: Floats, r: Floats, sds: Floats, start: Floats, W: F
             return b
     raise ConvergenceError(
         "no effects reproduce the published rates",
-        got=f"a log posterior still gaining {gained:.2g} after 200 steps",
+        got=f"a log posterior still gaining {gained:.2g} after {_STEPS} steps",
         expected="below 1e-7",
         hint="look for two rates that contradict each other",
     )
