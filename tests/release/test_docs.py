@@ -15,7 +15,7 @@ from shared import ROOT
 DOCS = ROOT / "docs"
 BLOCK = re.compile(r"^ *```python\n(.*?)^ *```", re.S | re.M)
 # Pages whose examples stand alone, from first block to last.
-PAGES = ("tutorial", "new-territory", "pages", "methods", "models", "from-r")
+PAGES = ("tutorial", "new-territory", "stability", "pages", "methods", "models", "from-r")
 
 
 @pytest.mark.slow

@@ -65,7 +65,8 @@ def merge_masked(
     ['b c']
     """
     levels = drawn.areas["level"].to_numpy()
-    masked = (table["class"] == "D").to_numpy()
+    # A withdrawn figure is wrong, not uncertain: it enters no sum.
+    masked = ((table["class"] == "D") & (table["reason"] != "retracted")).to_numpy()
     below = np.arange(len(levels)) != drawn.whole
     rows = []
     for level in dict.fromkeys(levels[below & (levels != "france")]):

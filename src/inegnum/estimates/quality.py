@@ -27,7 +27,7 @@ from inegnum.errors import InputError
 __all__ = ["CLASSES", "REASONS", "QualityLimits", "grade"]
 
 CLASSES: Final = np.array(["A", "B", "C", "D"])
-REASONS: Final = ("", "width", "few_persons")
+REASONS: Final = ("", "width", "few_persons", "retracted")
 
 
 @dataclass(frozen=True, slots=True)

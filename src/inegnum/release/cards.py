@@ -108,13 +108,13 @@ def card_of(release: Release, row: pd.Series[Any], words: Phrases) -> CardView:
     """
     code = str(row["indicator"])
     note = release.indicators[code]
-    shown = row["class"] != "D"
+    shown, gone = row["class"] != "D", row["reason"] == "retracted"
     nation = nation_rate(release, code)
     common = {
         "code": code,
         "label": words.short(code, words.typeset(note.label(words.language))),
         "grade": str(row["class"]),
-        "grade_text": words[f"class.{row['class']}"],
+        "grade_text": words["class.retracted" if gone else f"class.{row['class']}"],
         "source": source_line(release, note, words),
         "sentence": rate_phrase(note, words),
         "nation": "" if nation is None else words["gap.france"].format(rate=words.hundred(nation)),

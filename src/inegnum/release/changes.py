@@ -12,7 +12,7 @@ from inegnum.release.diff import Difference, compare_releases
 from inegnum.release.read import Release, read_release
 from inegnum.release.text import Phrases
 
-__all__ = ["change_rows"]
+__all__ = ["change_rows", "withdrawn_rows"]
 
 NOTHING: dict[str, Any] = {"rows": None, "causes": [], "count": "", "communes_moved": []}
 
@@ -25,12 +25,15 @@ def change_rows(previous: Path | None, release: Path, words: Phrases) -> dict[st
     dict
         ``rows``: figures of the whole territory before and after (None for a first release);
         ``communes_moved``: the same of those of the communes that moved beyond Monte-Carlo error;
-        ``count``: how many moved; ``causes``: what differs between the two manifests.
+        ``count``: how many moved; ``causes``: what differs between the two manifests;
+        ``withdrawn``: figures the release withdraws.
     """
+    after = read_release(release)
+    withdrawn = withdrawn_rows(after, words)
     if previous is None:
-        return NOTHING
+        return NOTHING | {"withdrawn": withdrawn}
     found = compare_releases(previous, release)
-    before, after = read_release(previous), read_release(release)
+    before = read_release(previous)
     table = found.table
     order = {code: at for at, code in enumerate(after.indicators)}
     table = table.sort_values("indicator", key=lambda s: s.map(order), kind="stable")
@@ -44,12 +47,34 @@ def change_rows(previous: Path | None, release: Path, words: Phrases) -> dict[st
         ],
         "count": _count(table, int(moved.sum()), words),
         "causes": _causes(found, before, after, words),
+        "withdrawn": withdrawn,
     }
+
+
+def withdrawn_rows(release: Release, words: Phrases) -> list[tuple[str, ...]]:
+    """Return the figures a release withdraws: indicator, area, day, reason."""
+    table = release.estimates
+    names = {"*": words["changes.withdrawn_all"]} | dict(
+        zip(table["geo"], table["name"], strict=True)
+    )
+    return [
+        (
+            words.short(code := str(one["indicator"]), _label(release, code, words)),
+            names[str(one["geo"])],
+            str(one["date"]),
+            words.typeset(str(one[f"reason_{words.language}"])),
+        )
+        for one in release.manifest.get("retractions", [])
+    ]
+
+
+def _label(release: Release, code: str, words: Phrases) -> str:
+    note = release.indicators.get(code)
+    return note.label(words.language) if note else code
 
 
 def _row(row: Mapping[Any, Any], after: Release, words: Phrases) -> tuple[str, ...]:
     code = str(row["indicator"])
-    note = after.indicators.get(code)
     old, new = row["old_est"], row["new_est"]
     change, chance = "", words[f"changes.{row['status']}"]
     if row["status"] == "both" and old == new:
@@ -60,7 +85,7 @@ def _row(row: Mapping[Any, Any], after: Release, words: Phrases) -> tuple[str, .
     elif row["status"] == "masked" and pd.isna(old) and pd.isna(new):
         chance = words["changes.masked_both"]
     return (
-        words.short(code, note.label(words.language) if note else code),
+        words.short(code, _label(after, code, words)),
         "" if pd.isna(old) else words.hundred(old),
         "" if pd.isna(new) else words.hundred(new),
         change,

@@ -23,14 +23,14 @@ from inegnum.release.read import Release, read_release
 
 __all__ = ["COLUMNS", "Cause", "Difference", "compare_releases"]
 
-Kind = Literal["data", "model", "software", "seed"]
+Kind = Literal["data", "model", "software", "seed", "retraction"]
 KEYS: Final = ["level", "geo", "indicator"]
 COLUMNS: Final = (
     *("level", "geo", "name", "indicator", "status", "old_est", "new_est", "change"),
     *("lower", "upper", "p_change", "beyond_monte_carlo", "old_class", "new_class"),
 )
 # Sections of the study that are not the model: what is asked for and how it is shown.
-_PRESENTATION: Final = ("name", "title_fr", "title_en", "languages", "seed")
+_PRESENTATION: Final = ("name", "title_fr", "title_en", "languages", "seed", "retractions")
 _Z: Final = 3.0  # three Monte-Carlo standard errors: a false alarm in 400 figures
 
 
@@ -52,8 +52,8 @@ class Difference:
     ----------
     table : DataFrame
         One row a figure of either release, columns `COLUMNS`. ``p_change`` is the probability that
-        the rate moved in the direction shown; ``status`` is ``both``, ``new``, ``gone`` or
-        ``masked`` (shown in one release only).
+        the rate moved in the direction shown; ``status`` is ``both``, ``new``, ``gone``,
+        ``masked`` (shown in one release at most) or ``retracted`` (withdrawn in the new one).
     causes : tuple of Cause
         Empty when the releases are the same run.
     """
@@ -89,7 +89,7 @@ def compare_releases(old: Path, new: Path) -> Difference:
 
 
 def _table(before: Release, after: Release) -> pd.DataFrame:
-    kept = [*KEYS, "name", "est", "class"]
+    kept = [*KEYS, "name", "est", "class", "reason"]
     merged = before.estimates[kept].merge(
         after.estimates[kept], on=KEYS, how="outer", suffixes=("_old", "_new"), indicator=True
     )
@@ -105,7 +105,14 @@ def _table(before: Release, after: Release) -> pd.DataFrame:
     shown = merged["old_est"].notna() & merged["new_est"].notna()
     side = merged["_merge"].astype(str)
     merged["status"] = np.select(
-        [side == "left_only", side == "right_only", ~shown], ["gone", "new", "masked"], "both"
+        [
+            merged["reason_new"] == "retracted",
+            side == "left_only",
+            side == "right_only",
+            ~shown,
+        ],
+        ["retracted", "gone", "new", "masked"],
+        "both",
     )
     merged["change"] = merged["new_est"] - merged["old_est"]
     for column in ("lower", "upper", "p_change"):
@@ -162,6 +169,7 @@ def causes_of(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Cause, ..
     versions = [{**m["versions"], "inegnum": m["inegnum"]} for m in (old, new)]
     causes += _differing("software", *versions)
     causes += _differing("seed", {"seed": old["seed"]}, {"seed": new["seed"]})
+    causes += _differing("retraction", _withdrawn(old), _withdrawn(new))
     return tuple(causes)
 
 
@@ -171,6 +179,14 @@ def _differing(kind: Kind, old: Mapping[str, Any], new: Mapping[str, Any]) -> li
         for name in sorted({*old, *new})
         if old.get(name) != new.get(name)
     ]
+
+
+def _withdrawn(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return the day and reason of each withdrawal by indicator and area."""
+    return {
+        f"{one['indicator']}, {one['geo']}": f"{one['date']}: {one['reason_en']}"
+        for one in manifest.get("retractions", [])
+    }
 
 
 def _flat(study: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -55,7 +55,7 @@ FIELDS: Final[dict[str, str]] = {
     "gap_lower": "Lower bound of the gap",
     "gap_upper": "Upper bound of the gap",
     "p_above_metropolis": "Probability of being above the whole territory; kept when masked",
-    "reason": "Why the figure is masked: width or few_persons",
+    "reason": "Why the figure is masked: width, few_persons or retracted",
 }
 
 # Columns of profiles.csv that mean something else there.

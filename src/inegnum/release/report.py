@@ -17,6 +17,7 @@ import pandas as pd
 from inegnum.errors import InputError
 from inegnum.release.areas import area_block, level_outline
 from inegnum.release.cards import CardView, card, nation_rate
+from inegnum.release.changes import withdrawn_rows
 from inegnum.release.charts import Band, dots, stairs
 from inegnum.release.pages import (
     METRICS,
@@ -118,6 +119,7 @@ def render(release: Release, words: Phrases) -> str:
             first=opening(codes),
             blocks=[block(release, code, words) for code in codes],
             outline=level_outline(release),
+            withdrawn=withdrawn_rows(release, words),
             verdicts=verdict_rows(release, words),
             verdict_summary=verdict_summary(release, words),
             sources=release.manifest["inputs"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from inegnum.errors import InputError, StudyError, nearest
+from inegnum.estimates.retract import without_retracted
 from inegnum.release.bundle import Bundle, folder_for, seal, write_bundle
 from inegnum.release.report import build_report
 from inegnum.release.text import Language, Phrases, phrases
@@ -135,12 +137,14 @@ def bundle_of(done: Run) -> Bundle:
     code, name = done.whole
     frame = done.frames.territory
     iris = done.iris
-    variants = labelled_variants(done)
+    gone = done.study.retractions
+    variants = without_retracted("variants", labelled_variants(done), gone, code)
     notes: dict[str, Any] = {
         "variants": variants.astype(object).where(variants.notna(), None).to_dict("records"),
         "reference": published_beside(code, done.study.indicators),
         "tau": {key: tau_note(one.fit.spec.tau) for key, one in done.indicators.items()},
         "indicator_notes": {key: list(value) for key, value in done.notes.items()},
+        **({"retractions": [asdict(one) for one in gone]} if gone else {}),
     }
     manifest = manifest_of(
         done.study,
@@ -164,7 +168,7 @@ def bundle_of(done: Run) -> Bundle:
     return Bundle(
         done.estimates,
         manifest,
-        tables,
+        {stem: without_retracted(stem, table, gone, code) for stem, table in tables.items()},
         shapes_of(done.study.territory, [*frame.areas["geo"], *iris]),
         done.timings,
     )

@@ -52,6 +52,13 @@ class Frames:
     own_urban: Frame | None
     finest: Frame | None = None
 
+    @property
+    def geos(self) -> set[str]:
+        """Codes of the whole, of its communes and of their IRIS."""
+        frames = [self.territory] if self.finest is None else [self.territory, self.finest]
+        codes = {str(geo) for frame in frames for geo in frame.areas["geo"]}
+        return codes | {str(self.territory.areas["whole"].iloc[0])}
+
 
 @dataclass(frozen=True, slots=True)
 class IndicatorRun:

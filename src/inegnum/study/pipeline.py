@@ -33,6 +33,7 @@ from inegnum.data.vintages import FIRST_EVENT, Event, read_events
 from inegnum.errors import StudyError
 from inegnum.estimates.local import Local
 from inegnum.estimates.merge import merge_masked
+from inegnum.estimates.retract import require_known, retracted
 from inegnum.estimates.table import Estimates, combine
 from inegnum.estimators.spec import ModelSpec
 from inegnum.provenance import Source
@@ -171,6 +172,7 @@ def run(study: Study, *, progress: Progress | None = None, jobs: int | None = No
         choice = study.survey.local
         local = None if choice is None else read_local(choice, study.indicators)
         frames = frames_of(study, local)
+        require_known(study.retractions, study.indicators, frames.geos)
     jobs = jobs or min(os.cpu_count() or 1, 4, len(specs))
     with timed(timings, "indicators"):
         results = Parallel(n_jobs=jobs, return_as="generator")(
@@ -190,7 +192,8 @@ def run(study: Study, *, progress: Progress | None = None, jobs: int | None = No
     )
     verdicts = _verdicts(study, found, estimates, used)
     notes = {code: (*left, *found[code].fit.diagnostics.notes) for code, (_, left) in specs.items()}
-    return Run(study, frames, found, estimates, verdicts, notes, timings, local)
+    shown = retracted(estimates, study.retractions)
+    return Run(study, frames, found, shown, verdicts, notes, timings, local)
 
 
 def _one(

@@ -1,8 +1,7 @@
 """The study file: what is estimated, for whom, from what, how, and how it is shown.
 
-A study is a TOML file, parsed strictly: an unknown key is refused with the nearest known name, a
-value out of range with its place. Nothing is read from elsewhere, so that a study, its inputs and
-a seed name one set of bytes.
+A study is a TOML file, parsed strictly: an unknown key is refused with the nearest known name.
+Nothing is read from elsewhere, so that a study, its inputs and a seed name one set of bytes.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from inegnum.data.codebook import REGION
 from inegnum.data.strict import into, read_toml
 from inegnum.errors import StudyError, nearest
 from inegnum.estimates.quality import QualityLimits
+from inegnum.estimates.retract import Retraction
 from inegnum.estimators.spec import ModelSpec
 from inegnum.provenance import sha256_bytes
 from inegnum.study.surveys import Surveys
@@ -57,7 +57,7 @@ class Territory:
         What is published: the whole (``epci``, whatever it is) and its communes, and IRIS where
         margins by IRIS are known.
     urban : {"metropole", "own"}
-        Urban-size class of the communes: that of the whole, or each commune's own.
+        Urban-size class of communes: that of the whole, or their own.
     geojson : str
         File of the areas' shapes, beside the study; the package has those of eight metropolises.
     geojson_code : str
@@ -107,7 +107,6 @@ class Territory:
             )
         if len(set(self.regions)) != len(self.regions):
             raise StudyError("a region stands twice", where="territory.regions", got=self.regions)
-
         if self.wide and (self.levels != _LEVELS[:2] or self.geojson):
             raise StudyError(
                 "regions and all of France have neither IRIS nor a map",
@@ -195,10 +194,7 @@ class FrameChoice:
     def __post_init__(self) -> None:
         if not 2 <= self.draws <= 1000:
             raise StudyError(
-                "too few or too many frames",
-                where="frame.draws",
-                got=self.draws,
-                expected="2 to 1000",
+                "too few or too many frames", where="frame.draws", got=self.draws, expected="2-1000"
             )
         names = [Path(name).name for name in self.imports]
         if len(set(names)) < len(names):
@@ -263,6 +259,7 @@ class Study:
         Codes of the registry, in the order of publication.
     territory, frame, model, quality, scale, survey : sections
     languages : tuple of {"fr", "en"}
+    retractions : tuple of Retraction
 
     Examples
     --------
@@ -285,6 +282,7 @@ class Study:
     quality: Publication = field(default_factory=Publication)
     scale: Scale = field(default_factory=Scale)
     survey: Surveys = field(default_factory=Surveys)
+    retractions: tuple[Retraction, ...] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", self.name):
@@ -302,6 +300,8 @@ class Study:
                 where="indicators",
                 got=f"named twice: {', '.join(sorted(twice))}" if twice else "none",
             )
+        if self.retractions and self.territory.wide:
+            raise StudyError("regions and all of France withdraw nothing", where="retractions")
         if not self.languages:
             raise StudyError("a report needs a language", where="languages", expected="fr, en")
 
@@ -309,7 +309,8 @@ class Study:
         """Return the study as plain values, ready for a manifest: files by their name alone."""
         named = _with_files(self, lambda path: Path(path).name)
         plain: dict[str, Any] = json.loads(json.dumps(asdict(named)))
-        return plain
+        # A study that withdraws nothing keeps the hash it always had.
+        return plain if self.retractions else {k: plain[k] for k in plain if k != "retractions"}
 
     def sha256(self) -> str:
         """Return the hash of the study's content, whatever the layout of its file."""
