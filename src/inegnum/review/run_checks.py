@@ -11,6 +11,7 @@ from typing import Literal
 import pandas as pd
 from scipy.special import bdtr, chdtri
 
+from inegnum.errors import StudyError
 from inegnum.review.verdict import Verdict
 
 __all__ = [
@@ -23,10 +24,29 @@ __all__ = [
     "raking_agreement",
     "region_respondents",
     "regions_agree",
+    "require_publishable",
     "year_gap",
 ]
 
 Status = Literal["pass", "warn", "fail"]
+
+
+def require_publishable(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """Return the verdicts of a run, or refuse the release when one of them fails.
+
+    Raises
+    ------
+    StudyError
+        A check that no release may fail has failed.
+    """
+    failed = [verdict for verdict in verdicts if verdict.status == "fail"]
+    if failed:
+        raise StudyError(
+            "a check that no release may fail has failed",
+            where=", ".join(verdict.check for verdict in failed),
+            got=failed[0].sentence_en,
+        )
+    return tuple(verdicts)
 
 
 def _status(found: float, limit: float) -> Status:

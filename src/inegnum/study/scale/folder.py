@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 
 from inegnum.data.catalogue import sources as catalogue_sources
 from inegnum.data.margins import CENSUS_YEAR
-from inegnum.errors import StudyError
 from inegnum.estimates.table import AreaDraws
 from inegnum.provenance import Source
 from inegnum.release.bundle import folder_for, seal, write_excel_fr, write_json
@@ -234,14 +233,7 @@ def _verdicts(
         if len(z):
             verdicts.append(checks.regions_agree(code, z))
     verdicts.append(checks.masked_share(communes))
-    failed = [verdict for verdict in verdicts if verdict.status == "fail"]
-    if failed:
-        raise StudyError(
-            "a check that no release may fail has failed",
-            where=", ".join(verdict.check for verdict in failed),
-            got=failed[0].sentence_en,
-        )
-    return tuple(verdicts)
+    return checks.require_publishable(verdicts)
 
 
 def _summary(done: WideRun, estimates: pd.DataFrame, language: Language) -> str:
