@@ -92,8 +92,9 @@ def growths(
     # Every row given counts here, areas asked for or not: the commune has to be whole.
     of = margins["geo"].map(dict(zip(areas["geo"], areas["commune"], strict=True)))
     of = of.fillna(margins["geo"].str[:5])
-    adults = margins[margins["last_age"] > 14]
-    counted = adults.groupby([of, "year", "margin"], sort=False)["persons"].sum()
+    # By place and not by label: tables put one under the other repeat their labels.
+    adults = margins.assign(commune=of.to_numpy())[(margins["last_age"] > 14).to_numpy()]
+    counted = adults.groupby(["commune", "year", "margin"], sort=False)["persons"].sum()
     counted = counted.groupby(level=[0, 1], sort=False).first()
     for geo, persons in zip(parents.areas["geo"], parents.persons, strict=True):
         for then, count in counted.get(geo, pd.Series(dtype=float)).items():

@@ -40,7 +40,6 @@ Floats = npt.NDArray[np.float64]
 # Rates that nearly determine a small group make Gauss-Newton crawl: its steps are cheap, and most
 # fits need a dozen.
 _STEPS: Final = 2000
-_VOLUMES: Final = 200  # draws a slope in twenty rates is regressed on
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +161,8 @@ def straighten(design: Design, A: Floats, effects: Floats) -> Floats:
 
     The rates are nearly linear constraints, met by normal draws on the tangent only: far along a
     direction the rates say nothing of, the logistic curve leaves them. Each draw is brought back,
-    by the shortest way in the posterior metric of all draws, to the rates its tangent promised.
-    These are then shifted by `_volume_shift`: a law smooth in the effects is not flat in the rates.
+    by the shortest way in the posterior metric of all draws, to the rates its tangent promised. A
+    law smooth in the effects is not flat in the rates; that is left out, and means are off for it.
 
     Parameters
     ----------
@@ -180,8 +179,7 @@ def straighten(design: Design, A: Floats, effects: Floats) -> Floats:
     back = J @ spread
     # A ten-thousandth of a rate's prior variance keeps tables known twice from dividing by zero.
     gain = np.linalg.solve(back @ J.T + 1e-8 * np.eye(len(A)), back)
-    out = _brought(design, A, effects, goal, gain)
-    return _brought(design, A, out, goal + _volume_shift(design, A, out, spread), gain)
+    return _brought(design, A, effects, goal, gain)
 
 
 def _brought(design: Design, A: Floats, effects: Floats, goal: Floats, gain: Floats) -> Floats:
@@ -199,41 +197,6 @@ def _brought(design: Design, A: Floats, effects: Floats, goal: Floats, gain: Flo
             if np.abs(gap).max() < 1e-4:  # a hundredth of a point
                 break
     return out
-
-
-def _volume_shift(design: Design, A: Floats, effects: Floats, spread: Floats) -> Floats:
-    """Return by how much the curve moves the mean of the group rates, shape (G,).
-
-    Where rates near 0 or 1 hardly move with the effects, a given volume of effects falls on few
-    rates: the density of the rates gains the factor det(J S J')^(-1/2), J their slopes (co-area
-    formula). Its log is nearly linear in the rates over their posterior; a linear factor of slope
-    g shifts a normal law of covariance C by C g.
-    """
-    some = effects[:: max(1, len(effects) // _VOLUMES)]
-    rates = _group_rates(design, A, some)
-    # Directions the rates move in to first order: tables known twice add none, curvature neither.
-    tangent = (some - some.mean(axis=0)) @ _slopes(design, A, some.mean(axis=0)).T
-    _, size, V = np.linalg.svd(tangent, full_matrices=False)
-    rank = min(int((size > 1e-3 * size[0]).sum()), len(some) // 4)
-    V = V[:rank]
-    heights = np.empty(len(some))
-    for s, b in enumerate(some):
-        J = V @ _slopes(design, A, b)
-        heights[s] = -0.5 * np.linalg.slogdet(J @ spread @ J.T)[1]
-    # Where a rate touches 0 or 1 the density is unbounded and far from linear: the slope is that of
-    # the central 95 %.
-    low, high = np.quantile(heights, [0.025, 0.975], method="closest_observation")
-    heights = np.clip(heights, low, high)
-    if not np.isfinite(heights).all():
-        raise ConvergenceError(
-            "the published rates stop moving with the effects in many draws",
-            got=f"{(~np.isfinite(heights)).mean():.0%} of draws at rates of 0 or 1",
-            expected="at most 2.5 %",
-            hint="leave out groups where nobody has the characteristic, or everybody",
-        )
-    # C g is the covariance of the rates with the log density.
-    shift = (rates - rates.mean(axis=0)).T @ (heights - heights.mean()) / (len(some) - 1)
-    return np.asarray(V.T @ (V @ shift))
 
 
 def _slopes(design: Design, A: Floats, b: Floats) -> Floats:
