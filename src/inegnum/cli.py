@@ -245,6 +245,14 @@ def data_list() -> None:
     show_catalogue()
 
 
+@data.command("indicators")
+def data_indicators(lang: Language = "fr") -> None:
+    """List the indicators: code, family, label, wording, universe, denominator and waves."""
+    from inegnum.release.console import show_indicators
+
+    show_indicators(lang)
+
+
 @data.command("show")
 def data_show(name: Annotated[str, typer.Argument(help="A name from `data list`.")]) -> None:
     """Print the record of one table and its first rows."""

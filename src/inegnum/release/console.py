@@ -9,13 +9,16 @@ from rich.table import Table
 
 from inegnum.data import catalogue
 from inegnum.data.catalogue import Finding
+from inegnum.data.indicators import definitions
 from inegnum.release.diff import Difference
+from inegnum.release.text import Language, phrases
 from inegnum.review.verdict import Status, Verdict, worst
 
 __all__ = [
     "show_catalogue",
     "show_difference",
     "show_findings",
+    "show_indicators",
     "show_record",
     "show_verdicts",
 ]
@@ -41,6 +44,27 @@ def show_catalogue() -> None:
             source.licence,
             source.producer,
             source.title,
+        )
+    _console().print(table)
+
+
+def show_indicators(language: Language) -> None:
+    """Print the registry: code, family, label, wording, universe, denominator and waves."""
+    words = phrases(language)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("code", "family", "label", "wording", "universe", "denominator", "waves"):
+        table.add_column(heading, overflow="fold")
+    for known in definitions():
+        one = known.indicator
+        french = language == "fr"
+        table.add_row(
+            one.code,
+            words[f"family.{one.family}"],
+            one.fr if french else one.en,
+            words.wording(one.wording),
+            one.universe,
+            one.denominator_fr if french else one.denominator_en,
+            ", ".join(map(str, known.waves)),
         )
     _console().print(table)
 
