@@ -221,7 +221,7 @@ def ten_indicators() -> None:
     files and building frames, which are shared.
     """
     from inegnum.data.areas import load_areas
-    from inegnum.data.frame import build_frame, national_frame
+    from inegnum.data.frames.build import build_frame, national_frame
     from inegnum.data.survey import load_survey
     from inegnum.estimators.multilevel import fit
     from inegnum.estimators.spec import ModelSpec

@@ -10,8 +10,8 @@ from scripts.build_reference.geography import INSEE
 from scripts.build_reference.writing import number, text, write_table
 
 from inegnum.data.catalogue import Record
-from inegnum.data.frame_atoms import OCCUPATIONS
-from inegnum.data.frame_within import SPREAD
+from inegnum.data.frames.atoms import OCCUPATIONS
+from inegnum.data.frames.within import SPREAD
 from inegnum.provenance import Source
 
 FILE = "known_truth/rp2013_base_ic_evol_struct_pop_seine_maritime_iris.csv"

@@ -17,9 +17,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from inegnum.data.areas import load_areas as load_areas
-    from inegnum.data.frame import build_frame as build_frame
-    from inegnum.data.frame import national_frame as national_frame
-    from inegnum.data.frame_tiers import refine_frame as refine_frame
+    from inegnum.data.frames.build import build_frame as build_frame
+    from inegnum.data.frames.build import national_frame as national_frame
+    from inegnum.data.frames.tiers import refine_frame as refine_frame
     from inegnum.data.importers import read_file as read_file
     from inegnum.data.indicators import definitions as definitions
     from inegnum.data.own_survey import read_own_survey as read_own_survey
@@ -83,7 +83,7 @@ _WHERE = {
     "bayes_bhf": "estimators.unit.bayes",
     "bayes_fay_herriot": "estimators.area",
     "bhf": "estimators.unit.bhf",
-    "build_frame": "data.frame",
+    "build_frame": "data.frames.build",
     "bym2_fay_herriot": "estimators.area",
     "calibrate": "estimators.calibration",
     "calibrate_parquet": "estimators.calibration.parquet",
@@ -101,7 +101,7 @@ _WHERE = {
     "load_study": "study",
     "load_survey": "data.survey",
     "map_chart": "release.figures",
-    "national_frame": "data.frame",
+    "national_frame": "data.frames.build",
     "pseudo_eblup": "estimators.unit.pseudo",
     "publish": "release.site",
     "rake": "estimators.calibration",
@@ -112,7 +112,7 @@ _WHERE = {
     "read_means": "estimators.unit.reading",
     "read_own_survey": "data.own_survey",
     "read_sample": "estimators.unit.reading",
-    "refine_frame": "data.frame_tiers",
+    "refine_frame": "data.frames.tiers",
     "replicate": "estimators.replication",
     "robust_bhf": "estimators.unit.robust",
     "run": "study",

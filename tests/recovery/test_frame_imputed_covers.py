@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from inegnum.data import frame_communes, frame_strata
 from inegnum.data.codebook import profiles
-from inegnum.data.frame_atoms import to_profiles
-from inegnum.data.frame_communes import commune_tables
-from inegnum.data.frame_predict import Links, fit_links
+from inegnum.data.frames import communes as frame_communes
+from inegnum.data.frames import strata as frame_strata
+from inegnum.data.frames.atoms import to_profiles
+from inegnum.data.frames.communes import commune_tables
+from inegnum.data.frames.predict import Links, fit_links
 from inegnum.data.margins import CommuneMargins, commune_margins
 
 pytestmark = pytest.mark.slow

@@ -16,10 +16,10 @@ import pytest
 
 from inegnum.data import catalogue
 from inegnum.data.codebook import profiles
-from inegnum.data.frame_atoms import LOCAL_AGES, LOCAL_SHAPE, OCCUPATIONS, age_groups, to_local
-from inegnum.data.frame_communes import _predicted_z
-from inegnum.data.frame_import import imported_margins
-from inegnum.data.frame_predict import (
+from inegnum.data.frames.atoms import LOCAL_AGES, LOCAL_SHAPE, OCCUPATIONS, age_groups, to_local
+from inegnum.data.frames.communes import _predicted_z
+from inegnum.data.frames.imported import imported_margins
+from inegnum.data.frames.predict import (
     N_Z,
     draw_occupation,
     draw_shares,
@@ -28,9 +28,9 @@ from inegnum.data.frame_predict import (
     shares_of,
     z_of,
 )
-from inegnum.data.frame_strata import department_effect, department_tables, keyed
-from inegnum.data.frame_tiers import refine_frame
-from inegnum.data.frame_within import occupation_multipliers
+from inegnum.data.frames.strata import department_effect, department_tables, keyed
+from inegnum.data.frames.tiers import refine_frame
+from inegnum.data.frames.within import occupation_multipliers
 from inegnum.data.importers import read_file
 from inegnum.data.margins import CommuneMargins
 from inegnum.numerics.ipf import Margin, axis_margin, ipf

@@ -15,7 +15,7 @@ from scipy.special import expit
 from inegnum import build_frame
 from inegnum.data import catalogue
 from inegnum.data.codebook import profiles
-from inegnum.data.frame import national_frame
+from inegnum.data.frames.build import national_frame
 from inegnum.data.survey import load_survey
 from inegnum.data.types import SurveyCells
 from inegnum.estimators.fusion import LocalSurvey, fuse

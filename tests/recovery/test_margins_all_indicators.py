@@ -19,7 +19,7 @@ import pytest
 
 from inegnum import build_frame
 from inegnum.data import catalogue
-from inegnum.data.frame import national_frame
+from inegnum.data.frames.build import national_frame
 from inegnum.data.indicators import definitions
 from inegnum.data.survey import load_survey
 from inegnum.estimators.interactions import comparable_waves, learn_interactions

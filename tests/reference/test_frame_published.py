@@ -9,10 +9,10 @@ import pytest
 from inegnum.data import catalogue
 from inegnum.data.areas import load_areas
 from inegnum.data.codebook import REGION, profiles
-from inegnum.data.frame import build_frame, national_frame
-from inegnum.data.frame_ages import region_ages
-from inegnum.data.frame_atoms import AGES, SEXES
-from inegnum.data.frame_strata import sums_by
+from inegnum.data.frames.ages import region_ages
+from inegnum.data.frames.atoms import AGES, SEXES
+from inegnum.data.frames.build import build_frame, national_frame
+from inegnum.data.frames.strata import sums_by
 from inegnum.data.margins import commune_margins
 from shared import shared
 

@@ -10,7 +10,7 @@ from scipy.special import expit, logit
 
 from inegnum.data.areas import load_areas
 from inegnum.data.codebook import profiles
-from inegnum.data.frame import build_frame
+from inegnum.data.frames.build import build_frame
 
 # Smartphones by age, about those of the national survey.
 _RATES = {

@@ -9,7 +9,7 @@ from scipy.special import expit
 
 from inegnum.data.areas import load_areas
 from inegnum.data.codebook import REGION, URBAN, profiles
-from inegnum.data.frame import build_frame
+from inegnum.data.frames.build import build_frame
 from inegnum.data.indicators import indicator
 from inegnum.data.types import Frame
 from inegnum.estimators.blocks import Posterior, block_counts

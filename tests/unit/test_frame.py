@@ -8,8 +8,8 @@ import pytest
 
 from inegnum.data.areas import load_areas
 from inegnum.data.codebook import profiles
-from inegnum.data.frame import build_frame
-from inegnum.data.frame_atoms import AGES, LOCAL_AGES, LOCAL_SHAPE, SHAPE, to_local, to_profiles
+from inegnum.data.frames.atoms import AGES, LOCAL_AGES, LOCAL_SHAPE, SHAPE, to_local, to_profiles
+from inegnum.data.frames.build import build_frame
 from inegnum.data.margins import commune_margins
 from inegnum.data.types import Frame
 from inegnum.errors import FrameError

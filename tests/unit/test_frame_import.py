@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from inegnum.data.codebook import profiles
-from inegnum.data.frame_import import imported_joint, imported_margins
-from inegnum.data.frame_tiers import refine_frame
+from inegnum.data.frames.imported import imported_joint, imported_margins
+from inegnum.data.frames.tiers import refine_frame
 from inegnum.data.importers import TIDY_COLUMNS, Imported
 from inegnum.errors import InputError
 

@@ -10,8 +10,8 @@ import pytest
 
 from inegnum.data.areas import load_areas
 from inegnum.data.codebook import profiles
-from inegnum.data.frame import build_frame
-from inegnum.data.frame_levels import communes_of, territory_frame
+from inegnum.data.frames.build import build_frame
+from inegnum.data.frames.levels import communes_of, territory_frame
 from inegnum.data.importers import TIDY_COLUMNS, Imported
 from inegnum.errors import FrameError
 

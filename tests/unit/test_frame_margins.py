@@ -8,10 +8,10 @@ import pytest
 from inegnum.data import catalogue
 from inegnum.data.areas import load_areas
 from inegnum.data.codebook import REGION
-from inegnum.data.frame_ages import department_ages, projection_error, region_ages
-from inegnum.data.frame_atoms import AGES
-from inegnum.data.frame_communes import commune_targets
-from inegnum.data.frame_predict import (
+from inegnum.data.frames.ages import department_ages, projection_error, region_ages
+from inegnum.data.frames.atoms import AGES
+from inegnum.data.frames.communes import commune_targets
+from inegnum.data.frames.predict import (
     draw_occupation,
     fit_links,
     margin_noise,
@@ -19,7 +19,7 @@ from inegnum.data.frame_predict import (
     shares_of,
     z_of,
 )
-from inegnum.data.frame_seed import national_seed
+from inegnum.data.frames.seed import national_seed
 from inegnum.data.margins import commune_margins, diploma_drift
 from inegnum.errors import FrameError
 

@@ -8,7 +8,7 @@ import pytest
 
 from inegnum.data.areas import load_areas
 from inegnum.data.codebook import profiles
-from inegnum.data.frame import build_frame
+from inegnum.data.frames.build import build_frame
 from inegnum.data.margins import commune_margins
 from inegnum.errors import InputError
 

@@ -10,12 +10,12 @@ import pytest
 
 from inegnum.data.areas import load_areas
 from inegnum.data.codebook import profiles
-from inegnum.data.frame import build_frame
-from inegnum.data.frame_given import MARGIN_COLUMNS
-from inegnum.data.frame_iris import iris_margins
-from inegnum.data.frame_joint import frame_from_joint
-from inegnum.data.frame_tiers import refine_frame
-from inegnum.data.frame_within import occupation_multipliers
+from inegnum.data.frames.build import build_frame
+from inegnum.data.frames.given import MARGIN_COLUMNS
+from inegnum.data.frames.iris import iris_margins
+from inegnum.data.frames.joint import frame_from_joint
+from inegnum.data.frames.tiers import refine_frame
+from inegnum.data.frames.within import occupation_multipliers
 from inegnum.data.margins import CommuneMargins, commune_margins
 from inegnum.errors import FrameError, InputError, IsolationError, MarginError
 from inegnum.provenance import Source
@@ -246,7 +246,7 @@ def test_the_same_communes_are_wider_under_f4_than_under_f3(
     asked = load_areas(communes=geos)
     f3 = build_frame(asked, draws=60, seed=4)
     everyone = commune_margins(2022)
-    monkeypatch.setattr("inegnum.data.frame.commune_margins", lambda year: _hidden(everyone))
+    monkeypatch.setattr("inegnum.data.frames.build.commune_margins", lambda year: _hidden(everyone))
     f4 = build_frame(asked, draws=60, seed=4)
     assert set(f3.areas["tier"]) == {"F3"}
     assert set(f4.areas["tier"]) == {"F4"}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from inegnum.data.frame import national_frame
+from inegnum.data.frames.build import national_frame
 from inegnum.errors import InputError, IsolationError, PublicationError
 from inegnum.estimators.interactions import learn_interactions
 from inegnum.estimators.margins_only import (

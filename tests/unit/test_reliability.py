@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit
 
 from inegnum.data.areas import load_areas
-from inegnum.data.frame import build_frame, national_frame
+from inegnum.data.frames.build import build_frame, national_frame
 from inegnum.data.survey import load_survey
 from inegnum.errors import ConvergenceError
 from inegnum.estimators import engine

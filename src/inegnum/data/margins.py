@@ -31,8 +31,8 @@ import pandas as pd
 
 from inegnum.data import catalogue
 from inegnum.data.codebook import REGION
-from inegnum.data.frame_ages import RegionAges, region_ages
-from inegnum.data.frame_atoms import AGES, age_groups
+from inegnum.data.frames.ages import RegionAges, region_ages
+from inegnum.data.frames.atoms import AGES, age_groups
 from inegnum.errors import FrameError, nearest
 
 __all__ = ["CommuneMargins", "Drift", "commune_margins", "diploma_drift", "diploma_shares"]

@@ -40,7 +40,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from inegnum.data.codebook import REGION, profiles
-from inegnum.data.frame import national_frame
+from inegnum.data.frames.build import national_frame
 from inegnum.data.survey import load_survey
 from inegnum.data.types import Frame, SurveyCells
 from inegnum.errors import InputError

@@ -40,7 +40,7 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from inegnum.data.codebook import AGE, DIPLOMA, OCCUPATION, REGION, SEX, URBAN, profiles
-from inegnum.data.frame import national_frame
+from inegnum.data.frames.build import national_frame
 from inegnum.data.survey import load_survey
 from inegnum.data.types import Frame, SurveyCells
 from inegnum.estimators.multilevel import fit

@@ -16,7 +16,7 @@ import pandas as pd
 
 from inegnum.data import catalogue
 from inegnum.data.codebook import REGION
-from inegnum.data.frame import national_frame
+from inegnum.data.frames.build import national_frame
 from inegnum.data.survey import load_survey
 from inegnum.estimators.multilevel import fit
 from inegnum.estimators.spec import ModelSpec

@@ -23,8 +23,8 @@ from threadpoolctl import threadpool_limits
 
 from inegnum.data.areas import load_areas
 from inegnum.data.catalogue import sources as catalogue_sources
-from inegnum.data.frame import national_frame
-from inegnum.data.frame_levels import communes_of, territory_frame
+from inegnum.data.frames.build import national_frame
+from inegnum.data.frames.levels import communes_of, territory_frame
 from inegnum.data.importers import Imported
 from inegnum.data.imports import brought_forward, read_import
 from inegnum.data.margins import CENSUS_YEAR

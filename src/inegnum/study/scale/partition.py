@@ -16,8 +16,8 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from inegnum import __version__
-from inegnum.data.frame import build_frame
-from inegnum.data.frame_levels import communes_of, territory_frame
+from inegnum.data.frames.build import build_frame
+from inegnum.data.frames.levels import communes_of, territory_frame
 from inegnum.data.importers import Imported
 from inegnum.data.types import Frame
 from inegnum.errors import StudyError

@@ -13,7 +13,7 @@ import pandas as pd
 
 from inegnum.data import catalogue
 from inegnum.data.codebook import REGION
-from inegnum.data.frame_report import area_columns
+from inegnum.data.frames.report import area_columns
 from inegnum.data.margins import commune_margins
 from inegnum.study.spec import Territory
 

@@ -19,8 +19,8 @@ import numpy.typing as npt
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
-from inegnum.data.frame import national_frame
-from inegnum.data.frame_import import imported_source
+from inegnum.data.frames.build import national_frame
+from inegnum.data.frames.imported import imported_source
 from inegnum.data.importers import Imported
 from inegnum.data.margins import commune_margins
 from inegnum.data.survey import load_survey

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inegnum.data import catalogue
-from inegnum.data.frame_atoms import OCCUPATIONS
+from inegnum.data.frames.atoms import OCCUPATIONS
 
 __all__ = ["SPREAD", "occupation_multipliers"]
 

@@ -13,8 +13,8 @@ from typing import Final
 
 import pandas as pd
 
-from inegnum.data.frame_given import MARGIN_COLUMNS
-from inegnum.data.frame_joint import JOINT_COLUMNS
+from inegnum.data.frames.given import MARGIN_COLUMNS
+from inegnum.data.frames.joint import JOINT_COLUMNS
 from inegnum.data.importers import Imported
 from inegnum.data.importers.tidy import PUBLISHED_ON
 from inegnum.errors import InputError

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from inegnum.data.codebook import REGION, URBAN
-from inegnum.data.frame_ages import region_ages
-from inegnum.data.frame_atoms import (
+from inegnum.data.frames.ages import region_ages
+from inegnum.data.frames.atoms import (
     AGES,
     LOCAL_AGES,
     age_groups,
@@ -23,7 +23,7 @@ from inegnum.data.frame_atoms import (
     status_groups,
     to_local,
 )
-from inegnum.data.frame_predict import (
+from inegnum.data.frames.predict import (
     N_Z,
     draw_occupation,
     draw_shares,
@@ -34,7 +34,7 @@ from inegnum.data.frame_predict import (
     years_old,
     z_of,
 )
-from inegnum.data.frame_strata import (
+from inegnum.data.frames.strata import (
     common_drift,
     department_effect,
     department_tables,

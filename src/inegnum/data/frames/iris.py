@@ -12,7 +12,7 @@ from typing import Final
 import pandas as pd
 
 from inegnum.data import catalogue
-from inegnum.data.frame_given import MARGIN_COLUMNS
+from inegnum.data.frames.given import MARGIN_COLUMNS
 from inegnum.errors import FrameError
 from inegnum.provenance import Source
 

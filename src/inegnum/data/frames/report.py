@@ -10,8 +10,8 @@ import pandas as pd
 
 from inegnum.data import catalogue
 from inegnum.data.codebook import REGION, URBAN
-from inegnum.data.frame_ages import region_ages
-from inegnum.data.frame_atoms import (
+from inegnum.data.frames.ages import region_ages
+from inegnum.data.frames.atoms import (
     AGE_GROUPS,
     AGES,
     LOCAL_AGES,
@@ -21,8 +21,8 @@ from inegnum.data.frame_atoms import (
     age_groups,
     status_groups,
 )
-from inegnum.data.frame_communes import Targets
-from inegnum.data.frame_strata import Sums
+from inegnum.data.frames.communes import Targets
+from inegnum.data.frames.strata import Sums
 from inegnum.data.margins import CENSUS_YEAR, OCCUPATION_YEAR, CommuneMargins
 
 __all__ = [

@@ -10,7 +10,7 @@ Model
     the report says so.
 
     An IRIS whose margins tell no occupation takes its commune's in the point frame and departs from
-    it in the draws as IRIS do where both are known (`frame_within`).
+    it in the draws as IRIS do where both are known (`frames.within`).
 
 Limits
     Margins of an area must cut ages where the atomic table does. Persons of 12 to 14 follow the
@@ -27,25 +27,25 @@ import numpy.typing as npt
 import pandas as pd
 
 from inegnum.data.codebook import REGION, profiles
-from inegnum.data.frame import BLOCK, asked_communes, frame_sources
-from inegnum.data.frame_ages import region_ages
-from inegnum.data.frame_atoms import (
+from inegnum.data.frames.ages import region_ages
+from inegnum.data.frames.atoms import (
     AGES,
     children_to_profiles,
     to_local,
     to_profiles,
 )
-from inegnum.data.frame_communes import children, commune_tables
-from inegnum.data.frame_given import (
+from inegnum.data.frames.build import BLOCK, asked_communes, frame_sources
+from inegnum.data.frames.communes import children, commune_tables
+from inegnum.data.frames.given import (
     MARGIN_COLUMNS,
     AreaMargins,
     area_margins,
     growths,
     require_columns,
 )
-from inegnum.data.frame_report import REPORT_COLUMNS, area_columns
-from inegnum.data.frame_strata import keyed
-from inegnum.data.frame_within import occupation_multipliers
+from inegnum.data.frames.report import REPORT_COLUMNS, area_columns
+from inegnum.data.frames.strata import keyed
+from inegnum.data.frames.within import occupation_multipliers
 from inegnum.data.margins import CommuneMargins, commune_margins
 from inegnum.data.types import Frame
 from inegnum.numerics.ipf import ipf, reconcile

@@ -19,9 +19,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from inegnum.data.codebook import profiles
-from inegnum.data.frame import asked_communes
-from inegnum.data.frame_given import require_columns
-from inegnum.data.frame_strata import keyed
+from inegnum.data.frames.build import asked_communes
+from inegnum.data.frames.given import require_columns
+from inegnum.data.frames.strata import keyed
 from inegnum.data.types import Frame
 from inegnum.errors import FrameError, InputError
 from inegnum.provenance import Source, require_role

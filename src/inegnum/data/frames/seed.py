@@ -38,8 +38,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from inegnum.data import catalogue
-from inegnum.data.frame_ages import region_ages
-from inegnum.data.frame_atoms import AGES, OCCUPATIONS, SEXES, SHAPE, STATUS
+from inegnum.data.frames.ages import region_ages
+from inegnum.data.frames.atoms import AGES, OCCUPATIONS, SEXES, SHAPE, STATUS
 from inegnum.numerics.ipf import Margin, axis_margin, ipf
 
 __all__ = ["SEED_YEAR", "national_seed"]

@@ -9,8 +9,8 @@ Model
 
 Tiers
     F3 one-way margins and seeds (communes over 2,000 inhabitants); F4 occupation only, the other
-    margins predicted from occupation and department (`frame_predict`). F1, the census's joint file,
-    and F2, published joints, are in `frame_tiers`.
+    margins predicted from occupation and department (`frames.predict`). F1, the census's joint
+    file, and F2, published joints, are in `frames.tiers`.
 
 Draws
     One draw of everything at a time: survey joint and age x diploma (national seed), departments'
@@ -38,16 +38,16 @@ import pandas as pd
 
 from inegnum.data import catalogue
 from inegnum.data.codebook import REGION, URBAN, profiles
-from inegnum.data.frame_ages import region_ages
-from inegnum.data.frame_atoms import children_to_profiles, to_local, to_profiles
-from inegnum.data.frame_communes import children, commune_tables
-from inegnum.data.frame_report import (
+from inegnum.data.frames.ages import region_ages
+from inegnum.data.frames.atoms import children_to_profiles, to_local, to_profiles
+from inegnum.data.frames.communes import children, commune_tables
+from inegnum.data.frames.report import (
     area_columns,
     commune_report,
     stratum_report,
     student_report,
 )
-from inegnum.data.frame_strata import departments_of, region_tables, strata, sums_by
+from inegnum.data.frames.strata import departments_of, region_tables, strata, sums_by
 from inegnum.data.margins import SOURCES, commune_margins
 from inegnum.data.types import Frame
 from inegnum.errors import FrameError

@@ -19,12 +19,12 @@ import numpy as np
 import pandas as pd
 
 from inegnum.data import catalogue
-from inegnum.data.frame import build_frame
-from inegnum.data.frame_import import imported_joint, imported_margins, imported_source
-from inegnum.data.frame_iris import SHIPPED, iris_margins
-from inegnum.data.frame_joint import frame_from_joint
-from inegnum.data.frame_report import REPORT_COLUMNS, area_columns
-from inegnum.data.frame_tiers import refine_frame
+from inegnum.data.frames.build import build_frame
+from inegnum.data.frames.imported import imported_joint, imported_margins, imported_source
+from inegnum.data.frames.iris import SHIPPED, iris_margins
+from inegnum.data.frames.joint import frame_from_joint
+from inegnum.data.frames.report import REPORT_COLUMNS, area_columns
+from inegnum.data.frames.tiers import refine_frame
 from inegnum.data.importers import Imported
 from inegnum.data.margins import commune_margins
 from inegnum.data.types import Frame

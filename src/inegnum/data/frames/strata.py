@@ -5,7 +5,7 @@ Model
     together in one table (urban x age x sex x status x occupation), so that:
     - occupation by urban class is the sum of communes (RP2022, exact);
     - age groups, schooling, diploma and sex by urban class are sums of communes, observed above
-      2,000 inhabitants and predicted below (`frame_predict`);
+      2,000 inhabitants and predicted below (`frames.predict`);
     - age by sex is that of the region (five-year ages) or department (broad ages), scaled to the
       persons of 15+ of its communes.
     Sums of communes are first raked to the region's or department's ages, for these are known
@@ -29,16 +29,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from inegnum.data.codebook import REGION, URBAN
-from inegnum.data.frame_ages import department_ages, projection_error, region_ages
-from inegnum.data.frame_atoms import AGES, SHAPE, age_groups, status_groups
-from inegnum.data.frame_predict import (
+from inegnum.data.frames.ages import department_ages, projection_error, region_ages
+from inegnum.data.frames.atoms import AGES, SHAPE, age_groups, status_groups
+from inegnum.data.frames.predict import (
     extrapolation,
     links,
     predict,
     shares_of,
     within_age,
 )
-from inegnum.data.frame_seed import national_seed
+from inegnum.data.frames.seed import national_seed
 from inegnum.data.margins import CENSUS_YEAR, CommuneMargins, commune_margins, diploma_drift
 from inegnum.numerics.ipf import Margin, axis_margin, ipf
 

@@ -32,7 +32,7 @@ from scipy.interpolate import PchipInterpolator
 
 from inegnum.data import catalogue
 from inegnum.data.codebook import REGION
-from inegnum.data.frame_atoms import AGES, SEXES
+from inegnum.data.frames.atoms import AGES, SEXES
 from inegnum.errors import FrameError
 
 __all__ = [

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from inegnum.data import catalogue
-from inegnum.data.frame_atoms import AGES, OCCUPATIONS, SEXES, SHAPE, STATUS
+from inegnum.data.frames.atoms import AGES, OCCUPATIONS, SEXES, SHAPE, STATUS
 from inegnum.data.margins import FIRST_YEAR, LAST_YEAR, CommuneMargins
 from inegnum.errors import InputError, MarginError, nearest
 from inegnum.numerics.ipf import Margin, reconcile

@@ -1,0 +1,1 @@
+"""Poststratification frames: from census margins to persons by area and profile."""
