@@ -3,6 +3,7 @@
 import pytest
 
 from inegnum.errors import InputError, StudyError
+from inegnum.estimators import engine, nuts
 from inegnum.estimators.spec import Anchor, ModelSpec, TermSpec, parse_spec
 
 
@@ -13,6 +14,13 @@ def test_defaults_read_back_from_an_empty_table():
 def test_terms_come_from_toml():
     spec = parse_spec({"terms": [{"factors": "age", "scale": 1, "structure": "rw"}]})
     assert spec.terms == (TermSpec("age", 1.0, "rw"),)
+
+
+def test_chains_are_as_long_as_the_specification_says(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(nuts, "sample", lambda design, *, rng, **how: asked.update(how))
+    engine._sampled(None, parse_spec({"sampler": {"target_accept": 0.99, "tune": 2000}}), None)
+    assert asked == {"draws": 1000, "tune": 2000, "target_accept": 0.99}
 
 
 @pytest.mark.parametrize(
@@ -32,6 +40,8 @@ def test_terms_come_from_toml():
         ({"tau": {"metro": -0.1}}, "negative"),
         ({"engine": "stan"}, "laplace"),
         ({"draws": 5}, "draws"),
+        ({"sampler": {"target_accept": 1.0}}, "acceptance"),
+        ({"sampler": {"tune": 5}}, "chain"),
     ],
 )
 def test_what_cannot_be_is_refused(table, word):

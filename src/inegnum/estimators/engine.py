@@ -164,7 +164,7 @@ def estimate(
     """
     design = build_design(rows.y, rows.n, blocks(spec, rows, gradient=gradient))
     if spec.engine == "nuts":
-        return Estimated(rows, design, _sampled(design, rng))
+        return Estimated(rows, design, _sampled(design, spec, rng))
     posterior = integrate(design, rng=rng, points=spec.points)
     # A generator of its own: judging changes no draw that is published.
     weighed = weigh(posterior, rows, rng.spawn(1)[0])
@@ -177,10 +177,11 @@ def estimate(
         f"the fast engine does not represent {len(failed)} of {len(weighed.table)} rates"
         f" (k-hat {worst['khat']:.2f} for {worst['rate']}): sampled by NUTS instead"
     )
-    return Estimated(rows, design, _sampled(design, rng), weighed, switched)
+    return Estimated(rows, design, _sampled(design, spec, rng), weighed, switched)
 
 
-def _sampled(design: Design, rng: np.random.Generator) -> EffectsPosterior:
+def _sampled(design: Design, spec: ModelSpec, rng: np.random.Generator) -> EffectsPosterior:
     from inegnum.estimators.nuts import sample
 
-    return sample(design, rng=rng)
+    how = spec.sampler
+    return sample(design, rng=rng, draws=how.draws, tune=how.tune, target_accept=how.target_accept)

@@ -280,7 +280,8 @@ def _require_converged(tree: DataTree) -> tuple[float, float]:
             where=", ".join(names[:6]),
             got=f"R-hat {rhat:.3f}, {ess:.0f} effective draws, {divergences} divergences",
             expected=f"R-hat at most {RHAT}, at least {ESS:.0f} effective draws, no divergence",
-            hint="divergences: raise target_accept or tighten the prior scales; else double draws",
+            hint="divergences: raise sampler.target_accept or tighten the prior scales; else double"
+            " sampler.draws",
         )
     return rhat, ess
 

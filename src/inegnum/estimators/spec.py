@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from inegnum.data.codebook import AGE, DIPLOMA, OCCUPATION, REGION, SEX, URBAN
 from inegnum.errors import StudyError, nearest
+from inegnum.estimators.sampler import Sampler
 
 __all__ = [
     "COMPONENTS",
@@ -20,6 +21,7 @@ __all__ = [
     "AreaEffects",
     "ModeReadings",
     "ModelSpec",
+    "Sampler",
     "Tau",
     "TermSpec",
     "parse_spec",
@@ -299,6 +301,8 @@ class ModelSpec:
     on_khat : {"error", "nuts"}
         What to do when the fast engine does not represent a rate of the survey: stop, or sample by
         NUTS and say so. Never a silent switch.
+    sampler : Sampler
+        Length and acceptance of the chains (nuts).
     draws : int
         Joint draws given out.
     points : int
@@ -323,6 +327,7 @@ class ModelSpec:
     anchor: Anchor = field(default_factory=Anchor)
     engine: Literal["laplace", "nuts"] = "laplace"
     on_khat: Literal["error", "nuts"] = "error"
+    sampler: Sampler = field(default_factory=Sampler)
     draws: int = 2000
     points: int = 32
 

@@ -44,7 +44,7 @@ from inegnum.data.frames.build import national_frame
 from inegnum.data.survey import load_survey
 from inegnum.data.types import Frame, SurveyCells
 from inegnum.estimators.multilevel import fit
-from inegnum.estimators.spec import ModelSpec, ModeReadings, Tau
+from inegnum.estimators.spec import ModelSpec, ModeReadings, Sampler, Tau
 from inegnum.review.scores import interval_columns, normal_log_score
 
 __all__ = ["BY_ENGINE", "VARIANTS", "WORLDS", "engine_fold", "simulated_survey", "world_fold"]
@@ -192,6 +192,8 @@ def engine_fold(world: str, repeat: int) -> pd.DataFrame:
             terms=plain,
             mode=ModeReadings(1.0, 0.0, 0.0),
             engine=engine,
+            # The survey is new in each world: short steps, so that no chain meets a divergence.
+            sampler=Sampler(target_accept=0.99),
             draws=1000,
         )
         found = fit(spec, survey, national=france, seed=repeat)
