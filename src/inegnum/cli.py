@@ -30,7 +30,12 @@ app.add_typer(data, name="data", no_args_is_help=True)
 StudyPath = Annotated[
     Path, typer.Argument(help="A study file (TOML), or the name of a shipped study.")
 ]
-OutFolder = Annotated[Path, typer.Option("--out", help="Release folder to write.")]
+OutFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", help="Release folder to write.", show_default="releases/NAME of the study"
+    ),
+]
 Language = Annotated[Literal["fr", "en"], typer.Option("--lang", help="fr or en.")]
 
 
@@ -52,7 +57,7 @@ def _root(
 @app.command("run")
 def run_command(
     study: StudyPath,
-    out: OutFolder,
+    out: OutFolder = None,
     lang: Language = "fr",
     replace: Annotated[bool, typer.Option(help="Replace an earlier release.")] = False,
     excel_fr: Annotated[bool, typer.Option(help="Also write a CSV for French Excel.")] = False,
@@ -64,12 +69,17 @@ def run_command(
         int | None, typer.Option(help="Processes for regions or all of France.")
     ] = None,
 ) -> None:
-    """Estimate a study and write its release folder, whole or not at all."""
-    from inegnum.study import run_to_folder
+    """Estimate a study, write its release folder.
 
+    The folder is written whole or not at all.
+    """
+    from inegnum.study import find_study, run_to_folder
+
+    found = find_study(study)
+    folder = out or Path("releases") / found.name
     said = run_to_folder(
-        study,
-        out,
+        found,
+        folder,
         language=lang,
         replace=replace,
         excel_fr=excel_fr,
@@ -77,6 +87,7 @@ def run_command(
         workers=workers,
     )
     typer.echo(said)
+    typer.echo(folder / "report.html")
 
 
 @app.command("new")
@@ -85,9 +96,13 @@ def new_command(
     department: Annotated[str, typer.Option(help="Department code, for instance 33.")] = "",
     communes: Annotated[
         list[str] | None,
-        typer.Option(help="Commune codes, comma-separated or repeated: 33063,33249."),
+        typer.Option(
+            help="Commune codes, comma-separated or repeated: 33063,33249.", metavar="CODES"
+        ),
     ] = None,
-    year: Annotated[int, typer.Option(help="Year the figures are about.")] = 2022,
+    year: Annotated[
+        int, typer.Option(help="Year the figures are about: one of the municipal populations.")
+    ] = 2022,
     out: Annotated[Path, typer.Option("--out", help="Study file to write.")] = Path("study.toml"),
 ) -> None:
     """Write a commented study file for a territory."""
@@ -99,13 +114,13 @@ def new_command(
     kind: Literal["epci", "department", "communes"]
     kind = "epci" if epci else "department" if department else "communes"
     path = new_study(listed or epci or department, kind=kind, year=year, out=out)
-    typer.echo(f"{path}: run it with `inegnum run {path} --out releases/{path.stem}`")
+    typer.echo(f"{path}: run it with `inegnum run {path}`")
 
 
 @app.command("report")
 def report_command(
     release: Annotated[Path, typer.Argument(help="A release folder.")],
-    out: Annotated[Path, typer.Option("--out", help="HTML file to write.")],
+    out: Annotated[Path, typer.Option("--out", help="HTML file to write.")] = Path("report.html"),
     lang: Language = "fr",
 ) -> None:
     """Write the page of a release again, in either language."""
@@ -127,10 +142,15 @@ def publish_command(
     places_source: Annotated[str, typer.Option(help="Who publishes them.")] = "",
     as_of: Annotated[
         datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="Day on which stale places are judged."),
+        typer.Option(
+            formats=["%Y-%m-%d"], help="Day on which stale places are judged.", metavar="YYYY-MM-DD"
+        ),
     ] = None,
 ) -> None:
-    """Make a static site of a release: no server, French and English."""
+    """Make a static site of a release.
+
+    It needs no server; it is in French and English.
+    """
     from inegnum.release.site import publish
     from inegnum.release.supply import read_places
 
@@ -150,11 +170,14 @@ def diff_command(
     html: Annotated[Path | None, typer.Option(help="Page to write, whole in one file.")] = None,
     lang: Language = "fr",
 ) -> None:
-    """Say what changed between two releases, how surely, and from which cause."""
+    """Say what changed between two releases.
+
+    How surely, and whether data, model, software or a retraction is the cause.
+    """
     from inegnum.release.console import show_difference
     from inegnum.release.diff import compare_releases
 
-    difference = compare_releases(old, new)
+    difference = compare_releases(old, new, language=lang)
     show_difference(difference)
     if out is not None:
         difference.table.to_csv(out, index=False, lineterminator="\n")
@@ -166,12 +189,15 @@ def diff_command(
 
 @app.command("rerun")
 def rerun_command(
-    manifest: Annotated[Path, typer.Argument(help="manifest.json of a release.")],
+    manifest: Annotated[Path, typer.Argument(help="A release folder, or its manifest.json.")],
     files: Annotated[
         Path, typer.Option(help="Folder of the files the study names: imports, events, shapes.")
     ] = Path(),
 ) -> None:
-    """Run a release again and say whether every byte is the same; exit code 1 when not."""
+    """Run a release again and compare the bytes.
+
+    Exit code 1 when an input or a byte differs; what differs is named.
+    """
     from inegnum.study.rerun import rerun
 
     findings = rerun(manifest, files=files)
@@ -193,7 +219,10 @@ def validate_command(
         Path | None, typer.Option(help="A reference release whose figures must not move unsaid.")
     ] = None,
 ) -> None:
-    """Put estimates to the test of known truth; exit code 1 when a check fails."""
+    """Put estimates to the test of known truth.
+
+    Exit code 1 when a check fails.
+    """
     from inegnum.release.console import show_verdicts
     from inegnum.review.ladder import validate
 
@@ -208,7 +237,7 @@ def fetch_command(
     folder: Annotated[Path, typer.Option("--to", help="Folder to download into.")] = Path(),
     accept_change: Annotated[bool, typer.Option(help="Accept a file that changed.")] = False,
 ) -> None:
-    """Download an official file, locked by its hash on first use."""
+    """Download an official file, locked by its hash."""
     from inegnum.data.fetch import fetch
 
     found = fetch(source, folder, accept_change=accept_change)
@@ -220,16 +249,22 @@ def fetch_command(
 def import_command(
     file: Annotated[Path, typer.Argument(help="An official file as downloaded.")],
     out: Annotated[Path, typer.Option("--out", help="Tidy CSV file to write.")],
-    year: Annotated[int, typer.Option(help="Millésime, when the file does not carry it.")] = 0,
+    year: Annotated[
+        int | None, typer.Option(help="Millésime, when the file does not carry it.")
+    ] = None,
     department: Annotated[
-        list[str] | None, typer.Option(help="Departments to keep of a detail file.")
+        list[str] | None,
+        typer.Option(help="Department to keep of a detail file; may be repeated.", metavar="CODE"),
     ] = None,
 ) -> None:
-    """Read an official census, income or survey file into tidy rows."""
+    """Read an official file into tidy rows.
+
+    Census bases, detailed tables and detail file, Filosofi, Baromètre: as downloaded.
+    """
     from inegnum.data.importers import read_file
     from inegnum.data.imports import write_import
 
-    found = read_file(file, year=year or None, departments=tuple(department or ()))
+    found = read_file(file, year=year, departments=tuple(department or ()))
     record = write_import(found, out)
     typer.echo(f"{out}: {found.kind} {found.year}, {len(found.table):,} rows from {found.file}")
     typer.echo(f"{record}: what it was read from; keep both, a study names the first")
@@ -239,7 +274,10 @@ def import_command(
 
 @data.command("list")
 def data_list() -> None:
-    """List the tables: name, role, universe, vintage, licence, producer and title."""
+    """List the tables.
+
+    Name, role, universe, vintage, licence, producer and title.
+    """
     from inegnum.release.console import show_catalogue
 
     show_catalogue()
@@ -247,7 +285,10 @@ def data_list() -> None:
 
 @data.command("indicators")
 def data_indicators(lang: Language = "fr") -> None:
-    """List the indicators: code, family, label, wording, universe, denominator and waves."""
+    """List the indicators.
+
+    Code, family, label, wording, universe, denominator and waves.
+    """
     from inegnum.release.console import show_indicators
 
     show_indicators(lang)

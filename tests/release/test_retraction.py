@@ -74,6 +74,10 @@ def test_pages_say_what_is_withdrawn_and_why(everywhere: bool, tmp_path: Path) -
     (cause,) = found.causes
     assert (cause.kind, cause.what) == ("retraction", f"{code}, {geo}")
     assert WHY in cause.new
+    assert "caserne" in compare_releases(old, new, language="fr").causes[0].new
+    assert not any(
+        WHY in cell for row in change_rows(old, new, phrases("fr"))["causes"] for cell in row
+    )
     said = change_rows(old, new, phrases("en"))
     assert [row[4] for row in said["rows"]].count("withdrawn") == int(everywhere)
 

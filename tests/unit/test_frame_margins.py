@@ -24,6 +24,16 @@ from inegnum.data.margins import commune_margins, diploma_drift
 from inegnum.errors import FrameError
 
 
+@pytest.mark.parametrize("year", range(2018, 2024))
+def test_margins_of_every_year_are_whole(year: int) -> None:
+    """Four islands have no population of 2022, on which occupations stand."""
+    margins = commune_margins(year)
+    assert np.isfinite(margins.persons).all()
+    assert (margins.persons > 0).all()
+    assert np.isfinite(margins.population).all()
+    assert not set(margins.areas["geo"]) & {"22016", "29083", "29155", "85113"}
+
+
 def test_shares_add_up_and_rates_of_2018_are_kept() -> None:
     margins = commune_margins(2022).at(["33063"])
     assert margins.age[0].sum() == pytest.approx(1)

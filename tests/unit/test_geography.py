@@ -14,7 +14,7 @@ from inegnum.data.vintages import Event, shipped_events
 from inegnum.errors import InputError
 from inegnum.provenance import Source
 from inegnum.review.run_checks import geography
-from inegnum.study.geography import changed_since, same_geography
+from inegnum.study.geography import changed_since, changed_since_margins, same_geography
 from inegnum.study.new import new_study
 from inegnum.study.pipeline import frames_of
 from inegnum.study.spec import load_study
@@ -47,6 +47,22 @@ def test_changes_of_the_territory_are_named_in_a_check() -> None:
     assert geography(told).status == "warn"
     assert f"33001 into {BORDEAUX}" in geography(told).sentence_fr
     assert geography([]).status == "pass"
+
+
+def test_a_merger_before_the_events_shows_in_the_population() -> None:
+    """Culoz-Béon merged on 1 January 2023, L'Aiguillon in 2022: before the package's events."""
+    assert changed_since_margins([BORDEAUX, "33249"]) == []
+    culoz, aiguillon = changed_since_margins(["01138", "85001"])
+    assert culoz.startswith("01138: population +14%")
+    assert aiguillon.startswith("85001: population +32%")
+    # Events that reach back to the margins say it better than a population.
+    events = (Event("01039", "01138", 2023), Event("85307", "85001", 2022))
+    assert changed_since_margins(["01138", "85001"], events=events) == [
+        "01039 into 01138 in 2023",
+        "85307 into 85001 in 2022",
+    ]
+    # Known to the package: named once, by its event.
+    assert changed_since_margins([OULLINS]) == ["69152 into 69149 in 2024"]
 
 
 def test_the_package_has_a_shape_for_every_commune_that_merged_since_2023() -> None:

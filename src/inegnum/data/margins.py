@@ -217,7 +217,9 @@ def commune_margins(year: int = 2022) -> CommuneMargins:
     census, _ = catalogue.table("census_2018")
     table = communes[communes["region"].isin(REGION.levels)]
     table = table.merge(occupation, on="geo").merge(census, on="geo", how="left")
-    table = table[(table["persons_15p"] > 0) & (table[f"population_{year}"] > 0)]
+    # Occupations are of 2022 and brought to the year by the growth of the population since.
+    held = [f"population_{year}", f"population_{OCCUPATION_YEAR}"]
+    table = table[(table["persons_15p"] > 0) & (table[held] > 0).all(axis=1)]
     table = table.sort_values("geo").reset_index(drop=True)
     table["urban"] = table["urban"].where(table["urban"] != "", "rural")
     # A commune merged since 2018 shares its code with a smaller one: its margins are not its own.

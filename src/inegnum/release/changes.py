@@ -32,7 +32,7 @@ def change_rows(previous: Path | None, release: Path, words: Phrases) -> dict[st
     withdrawn = withdrawn_rows(after, words)
     if previous is None:
         return NOTHING | {"withdrawn": withdrawn}
-    found = compare_releases(previous, release)
+    found = compare_releases(previous, release, language=words.language)
     before = read_release(previous)
     table = found.table
     order = {code: at for at, code in enumerate(after.indicators)}

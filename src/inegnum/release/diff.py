@@ -20,6 +20,7 @@ import pandas as pd
 
 from inegnum.errors import InputError
 from inegnum.release.read import Release, read_release
+from inegnum.release.text import Language
 
 __all__ = ["COLUMNS", "Cause", "Difference", "compare_releases"]
 
@@ -68,8 +69,14 @@ class Difference:
         return "none" if not kinds else "+".join(kinds)
 
 
-def compare_releases(old: Path, new: Path) -> Difference:
+def compare_releases(old: Path, new: Path, *, language: Language = "en") -> Difference:
     """Compare two release folders.
+
+    Parameters
+    ----------
+    old, new : Path
+    language : {"fr", "en"}
+        Of the reasons of withdrawals.
 
     Raises
     ------
@@ -85,7 +92,7 @@ def compare_releases(old: Path, new: Path) -> Difference:
             got=f"{before.territory.code} and {after.territory.code}",
             expected="two releases of one territory",
         )
-    return Difference(_table(before, after), causes_of(before.manifest, after.manifest))
+    return Difference(_table(before, after), causes_of(before.manifest, after.manifest, language))
 
 
 def _table(before: Release, after: Release) -> pd.DataFrame:
@@ -159,8 +166,10 @@ def change_of(
     }
 
 
-def causes_of(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Cause, ...]:
-    """Return what differs between two manifests, data first."""
+def causes_of(
+    old: Mapping[str, Any], new: Mapping[str, Any], language: Language = "en"
+) -> tuple[Cause, ...]:
+    """Return what differs between two manifests, data first; reasons in one language."""
     causes = []
     old_inputs = {item["name"]: str(item["sha256"])[:12] for item in old["inputs"]}
     new_inputs = {item["name"]: str(item["sha256"])[:12] for item in new["inputs"]}
@@ -169,7 +178,7 @@ def causes_of(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Cause, ..
     versions = [{**m["versions"], "inegnum": m["inegnum"]} for m in (old, new)]
     causes += _differing("software", *versions)
     causes += _differing("seed", {"seed": old["seed"]}, {"seed": new["seed"]})
-    causes += _differing("retraction", _withdrawn(old), _withdrawn(new))
+    causes += _differing("retraction", *(_withdrawn(m, language) for m in (old, new)))
     return tuple(causes)
 
 
@@ -181,10 +190,10 @@ def _differing(kind: Kind, old: Mapping[str, Any], new: Mapping[str, Any]) -> li
     ]
 
 
-def _withdrawn(manifest: Mapping[str, Any]) -> dict[str, str]:
+def _withdrawn(manifest: Mapping[str, Any], language: Language) -> dict[str, str]:
     """Return the day and reason of each withdrawal by indicator and area."""
     return {
-        f"{one['indicator']}, {one['geo']}": f"{one['date']}: {one['reason_en']}"
+        f"{one['indicator']}, {one['geo']}": f"{one['date']}: {one[f'reason_{language}']}"
         for one in manifest.get("retractions", [])
     }
 

@@ -213,15 +213,16 @@ def geography(changed: Sequence[str]) -> Verdict:
         _status(found, 0.0),
         found,
         0.0,
-        "No commune of the territory is known to have changed since 2023; older margins join by"
-        " code."
+        "No commune of the territory is known to have changed since the margins of 2018, nor does "
+        "its population jump: they join by code."
         if not changed
-        else f"Communes changed since the margins of 2018, which are those of a part: {told}.",
-        "Aucune commune du territoire n'a changé depuis 2023, à notre connaissance ; les marges "
-        "plus anciennes se joignent par code."
+        else f"Communes changed since the margins of 2018, or seem to have, so that these "
+        f"may be those of a part: {told}.",
+        "Aucune commune du territoire n'a changé depuis les marges de 2018, à notre connaissance, "
+        "et aucune population n'y fait de saut : elles se joignent par code."
         if not changed
-        else "Des communes ont changé depuis les marges de 2018, qui sont celles d'une partie : "
-        f"{told}.",
+        else "Des communes ont changé depuis les marges de 2018, ou semblent l'avoir fait : ces "
+        f"marges sont peut-être celles d'une partie. {told}.",
     )
 
 

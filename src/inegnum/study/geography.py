@@ -2,7 +2,9 @@
 
 What a study brings of another vintage is followed through events (`imports.brought_forward`) or
 refused here. The package's own older tables join by code as rates, not counts; a commune of the
-territory that changed since one of them is named in a check of the release.
+territory that changed since one of them is named in a check of the release. The package's events
+reach from 2023 and its margins of 2018 stand on the communes of 2021: between the two, a population
+that jumps from one year to the next gives a merger or a split away.
 """
 
 from __future__ import annotations
@@ -11,15 +13,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
+import numpy as np
+
 from inegnum.data import catalogue
-from inegnum.data.vintages import Event, known_events, require_same_vintage
+from inegnum.data.margins import FIRST_YEAR, LAST_YEAR
+from inegnum.data.vintages import FIRST_EVENT, Event, known_events, require_same_vintage
 from inegnum.errors import InputError
 from inegnum.provenance import Source
 
-__all__ = ["changed_since", "same_geography"]
+__all__ = ["changed_since", "changed_since_margins", "same_geography"]
 
 # Rates of communes come from it; counts are brought to the year by newer tables.
 OLDEST_RATES: Final = "census_2018"
+
+# Log of a year's growth, and of that growth over the commune's usual one. Mergers into communes of
+# 2,000 inhabitants that the package knows reach from 0.125 up; beside them five communes of France
+# pass 0.12, two of which did merge (Culoz-Béon, L'Aiguillon-la-Presqu'île).
+_JUMP: Final = 0.12
 
 
 def same_geography(
@@ -87,6 +97,41 @@ def changed_since(
         for event in known
         if since < event.year <= until and event.before != event.after and mine & {event.after}
     ]
+
+
+def changed_since_margins(
+    communes: Sequence[str], *, events: Sequence[Event] | None = None
+) -> list[str]:
+    """Return what happened to these communes since the package's margins of 2018, in words.
+
+    Events tell from 2023, or from the margins on when INSEE's file is given; without it, communes
+    whose population jumps are named too.
+    """
+    since = FIRST_EVENT if events is None else _year(catalogue.source(OLDEST_RATES))
+    told = changed_since(since, communes, events=events, where="geography")
+    if events is not None:
+        return told
+    named = " ".join(told)
+    return told + [text for code, text in _jumps(communes).items() if code not in named]
+
+
+def _jumps(communes: Sequence[str]) -> dict[str, str]:
+    """Return the communes with margins of 2018 whose population jumps in one year."""
+    table, _ = catalogue.table("communes")
+    old, _ = catalogue.table(OLDEST_RATES)
+    years = range(FIRST_YEAR, LAST_YEAR + 1)
+    columns = [f"population_{year}" for year in years]
+    here = table[table["geo"].isin(list(communes)) & table["geo"].isin(old["geo"])]
+    here = here.dropna(subset=columns)
+    growth = np.diff(np.log(here[columns].to_numpy(float)), axis=1)
+    beside = growth - np.median(growth, axis=1, keepdims=True)
+    largest = np.abs(beside).argmax(axis=1)
+    rows = np.arange(len(here))
+    jumps = np.minimum(np.abs(beside), np.abs(growth))[rows, largest] > _JUMP
+    return {
+        str(geo): f"{geo}: population {np.expm1(growth[row, at]):+.0%} in {years[at + 1]}"
+        for row, at, geo in zip(rows[jumps], largest[jumps], here["geo"][jumps], strict=True)
+    }
 
 
 def _year(source: Source) -> int:

@@ -10,6 +10,7 @@ from string import Template
 from typing import Literal
 
 from inegnum.data.areas import load_areas
+from inegnum.data.margins import FIRST_YEAR, LAST_YEAR
 from inegnum.errors import InputError
 from inegnum.provenance import sha256_bytes
 from inegnum.study.spec import parse_study
@@ -59,7 +60,8 @@ def new_study(
     Raises
     ------
     InputError
-        A code is unknown, repeated or overseas, or the file exists.
+        A code is unknown, repeated or overseas, the year has no municipal populations, or the file
+        exists.
 
     Examples
     --------
@@ -75,6 +77,13 @@ def new_study(
     name = "Bordeaux, Lormont"
     """
     path = Path(out)
+    if not FIRST_YEAR <= year <= LAST_YEAR:
+        raise InputError(
+            "there are no municipal populations of this year",
+            where="year",
+            got=year,
+            expected=f"{FIRST_YEAR} to {LAST_YEAR}",
+        )
     codes = [code] if isinstance(code, str) else list(code)
     label, territory = _territory(kind, codes)
     name = f"{_slug(label)}-{year}"

@@ -29,7 +29,7 @@ from inegnum.data.importers import Imported
 from inegnum.data.imports import brought_forward, read_import
 from inegnum.data.margins import CENSUS_YEAR
 from inegnum.data.types import Frame
-from inegnum.data.vintages import FIRST_EVENT, Event, read_events
+from inegnum.data.vintages import Event, read_events
 from inegnum.estimates.local import Local
 from inegnum.estimates.merge import merge_masked
 from inegnum.estimates.retract import require_known, retracted
@@ -41,7 +41,7 @@ from inegnum.review.isolation import isolation
 from inegnum.review.record import method_verdicts, recorded
 from inegnum.review.verdict import Verdict
 from inegnum.study.evidence import spec_for
-from inegnum.study.geography import changed_since, same_geography
+from inegnum.study.geography import changed_since_margins, same_geography
 from inegnum.study.indicator import Frames, IndicatorRun, run_indicator
 from inegnum.study.manifest import given_with
 from inegnum.study.progress import Progress
@@ -276,11 +276,11 @@ def _used(frames: Frames, found: dict[str, IndicatorRun]) -> tuple[Source, ...]:
     return tuple(sources[name] for name in sorted(sources))
 
 
-def _moved(estimates: Estimates) -> list[str]:
+def _moved(study: Study, estimates: Estimates) -> list[str]:
     """Return what changed in the territory's communes since the package's older tables."""
     table = estimates.table
     communes = table.loc[table["level"] == "commune", "geo"].unique()
-    return changed_since(FIRST_EVENT, list(map(str, communes)), where="geography")
+    return changed_since_margins(list(map(str, communes)), events=_events(study))
 
 
 def _verdicts(
@@ -294,7 +294,7 @@ def _verdicts(
         isolation(inputs, catalogue_sources()),
         # Diploma and age by commune are the oldest margins of the frame.
         checks.year_gap(study.year, CENSUS_YEAR),
-        checks.geography(_moved(estimates)),
+        checks.geography(_moved(study, estimates)),
     ]
     for result in found.values():
         verdicts.extend(result.verdicts)

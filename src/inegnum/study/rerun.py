@@ -27,7 +27,7 @@ def rerun(manifest: str | Path, *, files: str | Path = "") -> list[str]:
     Parameters
     ----------
     manifest : str or Path
-        ``manifest.json`` of a release.
+        A release folder, or its ``manifest.json``.
     files : str or Path
         Folder of the files the study names (imports, events, shapes, survey); the manifest tells
         their names and hashes, not where they stand.
@@ -38,6 +38,7 @@ def rerun(manifest: str | Path, *, files: str | Path = "") -> list[str]:
         The file is not a manifest.
     """
     path = Path(manifest)
+    path = path / "manifest.json" if path.is_dir() else path
     old = _read(path)
     study = located(into(Study, old["study"], where=str(path)), Path(files))
     changed = _inputs(old, files_of(study))
@@ -63,7 +64,12 @@ def _read(path: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         missing = {"study", "inputs", "outputs", "versions"} - set(manifest)
     except (OSError, ValueError) as error:
-        raise InputError("the manifest cannot be read", where=str(path), got=error) from error
+        raise InputError(
+            "the manifest cannot be read",
+            where=str(path),
+            got=error.strerror if isinstance(error, OSError) else error,
+            expected="a folder written by `inegnum run`, or its manifest.json",
+        ) from error
     if missing:
         raise InputError(
             "the file is not the manifest of a release", where=str(path), got=f"no {missing}"

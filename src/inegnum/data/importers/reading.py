@@ -250,6 +250,7 @@ def _cells_of_text(name: str, data: bytes) -> list[list[str]]:
             where=name,
             got=repr(lines[0][:80]) if lines else "an empty file",
             expected=f"a line with one of {', '.join(sorted(_KEYS))}",
+            hint="give an official file as the producer publishes it, without editing it",
         )
     return _split(text, sample)
 
@@ -310,7 +311,12 @@ def _from_cells(
         header.pop()
     repeated = sorted({c for c in header if header.count(c) > 1})
     if repeated:
-        raise InputError("a column stands twice", where=name, got=", ".join(repeated[:5]))
+        raise InputError(
+            "a column stands twice, capitals apart",
+            where=name,
+            got=", ".join(repeated[:5]),
+            hint="give an official file as the producer publishes it, without editing it",
+        )
     rows = []
     for i, row in enumerate(cells[start + 1 :], start + 2):
         if not any(cell.strip() for cell in row):

@@ -103,11 +103,11 @@ def run_wide(
     """
     progress = progress or Progress.silent()
     timings: dict[str, float] = {}
+    specs = {code: spec_for(study.model, code) for code in study.indicators}
     with timed(timings, "fits"), progress.step("fits"):
         seed = seed_for(study, "frame")
         with threadpool_limits(limits=1):
             national = national_frame(year=study.year, draws=study.frame.draws, seed=seed)
-        specs = {code: spec_for(study.model, code) for code in study.indicators}
         found = Parallel(n_jobs=min(scale.workers or os.cpu_count() or 1, len(specs)))(
             delayed(_fit)(code, spec, national, seed_for(study, code))
             for code, (spec, _) in specs.items()
