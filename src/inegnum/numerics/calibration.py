@@ -20,6 +20,7 @@ Converged means one thing: every margin met to `tolerance`. Anything else raises
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -33,9 +34,9 @@ from inegnum.numerics.normal_equations import (
     CrossProducts,
     Matrix,
     cross_products,
+    diagonal_of,
     has_negative,
     independent_columns,
-    is_indicator,
     solve_scaled,
 )
 
@@ -46,6 +47,8 @@ Ints = npt.NDArray[np.intp]
 
 _MAX_STEPS: Final = 100
 _MAX_HALVINGS: Final = 40
+# A starting point that misses no margin by more than this needs no comparison with another.
+_NEAR: Final = 0.25
 # Margins met this closely leave nothing to polish.
 _ROUNDING: Final = 1e-14
 
@@ -130,12 +133,12 @@ class _Dual:
         else:
             v = self.d * steep
             H = self.gram(v if self.q is None else self.q * v)
-        H[np.diag_indices_from(H)] += self.ridge
+        diagonal_of(H)[:] += self.ridge
         return np.asarray(H)
 
     def gram(self, v: Floats) -> Floats:
         """Return cross-products of the kept columns."""
-        return np.asarray(self.products(v)[np.ix_(self.kept, self.kept)])
+        return _among(self.products(v), self.kept)
 
 
 def solve(
@@ -148,6 +151,7 @@ def solve(
     q: Floats | None = None,
     z: Matrix | None = None,
     ridge: Floats | None = None,
+    partition: Ints | None = None,
     tolerance: float = 1e-10,
 ) -> Solution:
     """Calibrate `d` so that ``x' w`` equals `totals`.
@@ -170,6 +174,9 @@ def solve(
         Instruments (generalised calibration).
     ridge : ndarray of shape (p,), optional
         Softness of each margin; 0 is exact.
+    partition : ndarray of shape (p,), optional
+        Which partition of the rows each column is a class of, where x is made of partitions, one
+        after the other: every row has a one in one class of each.
     tolerance : float
         Largest relative miss.
 
@@ -184,21 +191,29 @@ def solve(
     """
     soft = np.zeros(totals.size) if ridge is None else ridge
     xt = x.T
-    seen = screen(x, d, totals, distance, names, soft)
-    live = np.where(seen.frozen, 0.0, d) if seen.frozen.any() else d
+    net = np.asarray(xt @ d)
+    products = cross_products(x, ones=0 if partition is None else int(partition[-1]) + 1)
+    signs = not products.ones and has_negative(x)
+    seen = screen(x, xt, d, net, totals, distance, names, soft, signs=signs)
+    live = d
+    if seen.frozen.any():
+        live = np.where(seen.frozen, 0.0, d)
+        net = np.asarray(xt @ live)
     exact = seen.active[soft[seen.active] == 0]
-    products = cross_products(x)
     gram = products(live)
-    kept, repeated = independent_columns(x, gram, live, totals, exact, names)
-    kept = np.sort(np.concatenate([kept, seen.active[soft[seen.active] > 0]]))
+    kept, repeated = independent_columns(x, gram, live, totals, exact, names, partition)
+    if exact.size < seen.active.size:
+        kept = np.sort(np.concatenate([kept, seen.active[soft[seen.active] > 0]]))
     steering = products if z is None else cross_products(x, z)
-    gram = gram[np.ix_(kept, kept)]
+    gram = _among(gram, kept)
     known = gram if z is None and q is None else None
     dual = _Dual(x, xt, z, live, totals, distance, q, soft[kept], steering, kept, known)
-    size = margin_sizes(x, xt, live, totals)
+    size = margin_sizes(net, np.asarray(np.abs(xt) @ live) if signs else net, totals)
     lam = np.zeros(totals.size)
-    start = _start(dual, gram, size[kept])
-    reached, steps = _newton(dual, start, size[kept], tolerance)
+    start = _start(dual, gram, net, size[kept])
+    # Steps that are too long overflow; the search then shortens them.
+    with np.errstate(invalid="ignore", over="ignore"):
+        reached, steps = _newton(dual, start, size[kept], tolerance)
     lam[kept] = reached.lam
     g = reached.g
     g[seen.frozen] = 0.0
@@ -212,6 +227,11 @@ def solve(
     return Solution(g, lam, achieved, miss, steps, notes)
 
 
+def _among(H: Floats, kept: Ints) -> Floats:
+    """Return the rows and columns of H that are kept, as an array of its own."""
+    return np.take(H, kept[:, None] * len(H) + kept)
+
+
 def _edge(g: Floats, distance: Distance) -> tuple[str, ...]:
     """Say when margins leave some units no weight, although the distance keeps them positive."""
     if not isinstance(distance, Raking | Sinh) or g.size == 0:
@@ -222,14 +242,12 @@ def _edge(g: Floats, distance: Distance) -> tuple[str, ...]:
     return (f"{vanished} distinct unit(s) forced to the edge: margins leave them practically 0",)
 
 
-def margin_sizes(x: Matrix, xt: Matrix, d: Floats, totals: Floats) -> Floats:
+def margin_sizes(net: Floats, mass: Floats, totals: Floats) -> Floats:
     """Return what a miss is relative to, shape (p,): never zero.
 
-    The total; where it is zero, or nearly so because positive and negative values cancel, the mass
-    of the column scaled to the population.
+    The total; where it is zero, or nearly so because positive and negative values cancel (`net`
+    adds them up, `mass` their sizes), the mass of the column scaled to the population.
     """
-    net = np.asarray(xt @ d)
-    mass = np.asarray(np.abs(xt) @ d) if has_negative(x) else net
     cancels = np.abs(net) < 0.5 * mass
     size = np.where(cancels | (totals == 0), np.maximum(np.abs(totals), mass), np.abs(totals))
     return np.asarray(np.where(size > 0, size, 1.0))
@@ -263,10 +281,14 @@ def _newton(dual: _Dual, here: _Point, size: Floats, tolerance: float) -> tuple[
 
 
 def _worst(residual: Floats, size: Floats) -> float:
-    return float(np.max(np.abs(residual) / size, initial=0.0))
+    return float((np.abs(residual) / size).max(initial=0.0))
 
 
-def _start(dual: _Dual, gram: Floats, size: Floats) -> _Point:
+def _length(v: Floats) -> float:
+    return math.sqrt(float(v @ v))
+
+
+def _start(dual: _Dual, gram: Floats, before: Floats, size: Floats) -> _Point:
     """Return a first dual point.
 
     Raking weights that add up to something else than the population is Newton's hardest case (it
@@ -277,22 +299,32 @@ def _start(dual: _Dual, gram: Floats, size: Floats) -> _Point:
     zero = np.zeros(dual.kept.size)
     if not isinstance(dual.distance, Raking) or dual.z is not None or dual.q is not None:
         return dual.at(zero)
-    before = np.asarray(dual.xt @ dual.d)
+    each = None
+    if dual.products.ones and not dual.ridge.any():
+        each = dual.at(_own_ratios(dual, gram, before))
+        if _worst(each.residual, size) <= _NEAR:
+            return each
     constant = solve_scaled(gram, before[dual.kept], symmetric=True)
     if not np.max(np.abs(dual.u(constant) - 1.0)) <= 1e-8:
         return dual.at(zero)
     ratio = float(constant @ dual.totals[dual.kept]) / float(dual.d.sum())
     if ratio <= 0:
         return dual.at(zero)
-    scaled = dual.at(np.asarray(constant * np.log(ratio)))
-    live = (before > 0) & (dual.totals > 0)
-    if dual.ridge.any() or not is_indicator(dual.x):
+    scaled = dual.at(constant * math.log(ratio))
+    if each is None or not _worst(each.residual, size) < _worst(scaled.residual, size):
         return scaled
+    return each
+
+
+def _own_ratios(dual: _Dual, gram: Floats, before: Floats) -> Floats:
+    """Return the dual point of weights scaled to the population, then by each category's ratio."""
+    ones = dual.products.ones
+    scale = math.log(max(float(dual.totals.sum()), 1e-300) / (ones * float(dual.d.sum())))
+    live = (before > 0) & (dual.totals > 0)
     own = np.zeros(live.size)
-    own[live] = np.log(dual.totals[live] / (ratio * before[live]))
-    u = np.asarray(dual.xt @ (dual.d * (dual.x @ own)))
-    each = dual.at(scaled.lam + solve_scaled(gram, u[dual.kept], symmetric=True))
-    return each if _worst(each.residual, size) < _worst(scaled.residual, size) else scaled
+    own[live] = np.log(dual.totals[live] / before[live]) - scale
+    u = np.asarray(dual.xt @ (dual.d * (dual.x @ own + scale)))
+    return solve_scaled(gram, u[dual.kept], symmetric=True)
 
 
 def _search(dual: _Dual, here: _Point, move: Floats, size: Floats) -> _Point | None:
@@ -301,12 +333,11 @@ def _search(dual: _Dual, here: _Point, move: Floats, size: Floats) -> _Point | N
     The dual is concave: a step whose end still climbs (``residual . move >= 0``) has gained all
     the way, whatever happened to the norm of the residuals. None when no step makes progress.
     """
-    before = float(np.linalg.norm(here.residual / size))
+    before = _length(here.residual / size)
     length = 1.0
     for _ in range(_MAX_HALVINGS):
-        with np.errstate(invalid="ignore", over="ignore"):
-            there = dual.at(here.lam + length * move)
-        norm = float(np.linalg.norm(there.residual / size))
+        there = dual.at(here.lam + length * move)
+        norm = _length(there.residual / size)
         climbing = dual.z is None and float(there.residual @ move) >= 0
         if np.isfinite(norm) and (norm <= before * (1 - 1e-4 * length) or climbing):
             return there

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from inegnum.errors import CalibrationError
 from inegnum.numerics.distances import Distance, Linear, bounds_of
-from inegnum.numerics.normal_equations import Matrix, dense, has_negative
+from inegnum.numerics.normal_equations import Matrix, dense
 
 __all__ = ["Screened", "closest_totals", "explain_failure", "screen", "tightest_bounds"]
 
@@ -45,25 +45,33 @@ class Screened:
 
 def screen(
     x: Matrix,
+    xt: Matrix,
     d: Floats,
+    net: Floats,
     totals: Floats,
     distance: Distance,
     names: Sequence[str],
     ridge: Floats,
+    *,
+    signs: bool,
 ) -> Screened:
     """Set empty categories and zero totals apart; refuse what no weights can meet.
+
+    `net` is ``x' d``; a column is empty when it adds up to nothing, unless `signs` says that x has
+    negative entries.
 
     Raises
     ------
     CalibrationError
         A category without units has a total, or a total has a sign its units cannot give.
     """
+    if not signs and net.min(initial=1.0) > 0 and totals.min(initial=1.0) > 0:
+        return Screened(np.arange(totals.size), np.zeros(d.size, dtype=bool), ())
     live = d > 0
     low = np.asarray(bounds_of(distance)[0], dtype=float)
-    signs = has_negative(x)
-    size = np.abs(x) if signs else x
+    size = np.abs(xt) if signs else xt
     nonnegative = dense(x.min(axis=0)).ravel() >= 0 if signs else np.ones(totals.size, dtype=bool)
-    mass = np.asarray(size.T @ live.astype(float))
+    mass = np.asarray(size @ live.astype(float)) if signs else net
     exact = ridge == 0
     empty = mass == 0
     problems = [
@@ -99,7 +107,7 @@ def screen(
     if zero.any():
         frozen = np.asarray(x @ zero.astype(float)) > 0
     # A column may lose all its units to another's zero total.
-    left = np.asarray(size.T @ (live & ~frozen).astype(float)) if zero.any() else mass
+    left = np.asarray(size @ (live & ~frozen).astype(float)) if zero.any() else mass
     robbed = exact & ~empty & ~zero & (left == 0)
     if np.any(robbed & (totals != 0)):
         raise CalibrationError(

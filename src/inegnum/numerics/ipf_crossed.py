@@ -132,7 +132,7 @@ def fit_crossed(
         own = margin.groups[:, 0] if side[m] == 0 else margin.groups[0]
         groups[m, : len(own)] = own
         wanted[m, :, : target.shape[1]] = target
-    # numba loads here: half a second that small problems do not pay.
+    # numba loads here: 0.7 s that small problems do not pay.
     from inegnum.numerics.ipf_kernel import scale_tables
 
     tolerance, passes = limits

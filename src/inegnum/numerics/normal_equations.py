@@ -19,6 +19,7 @@ __all__ = [
     "column_pairs",
     "cross_products",
     "dense",
+    "diagonal_of",
     "has_negative",
     "independent_columns",
     "is_indicator",
@@ -55,6 +56,11 @@ def has_negative(x: Matrix) -> bool:
     return bool(entries.size and entries.min() < 0)
 
 
+def diagonal_of(S: Floats) -> Floats:
+    """Return the diagonal of a square array, to be read or written in place."""
+    return np.asarray(np.einsum("ii->i", S))
+
+
 def is_indicator(x: Matrix) -> bool:
     """Return whether x is sparse and its entries are all one: columns are categories."""
     return not isinstance(x, np.ndarray) and bool(np.all(x.data == 1.0))
@@ -65,17 +71,22 @@ class CrossProducts:
     """Weighted cross-products of the columns of x, for many weights in turn.
 
     Rows of categorical variables hold a few ones: products of their entries are laid out once, each
-    pair of entries in one order only, and ``x' diag(v) x`` is then one count whatever v.
+    pair of entries in one order only, and ``x' diag(v) x`` is then one count whatever v. Where all
+    rows hold the same number of ones, an entry with itself is left out: each column's products with
+    the others tell its own.
 
     Attributes
     ----------
     x, z : Matrix of shape (m, p)
         Columns on either side (z = x without instruments).
+    ones : int
+        Number of ones in every row of x; 0 where rows differ or hold other numbers.
     """
 
     x: Matrix
     z: Matrix
     _pairs: _Pairs | None
+    ones: int = 0
     _spread: Floats | None = None
 
     def __call__(self, v: Floats) -> Floats:
@@ -93,7 +104,8 @@ class CrossProducts:
                 weights = np.multiply(weights, value, out=weights)
             half = np.bincount(key, weights, p * p).reshape(p, p)
             both = half + half.T
-            both[np.diag_indices(p)] -= np.diag(half)
+            own = both.sum(axis=1) / (self.ones - 1) if self.ones > 1 else diagonal_of(half)
+            diagonal_of(both)[:] = own
             return both
         if isinstance(self.x, np.ndarray) and isinstance(self.z, np.ndarray):
             return np.asarray((self.x * v[:, None]).T @ self.z)
@@ -105,47 +117,62 @@ class CrossProducts:
         return dense(scaled.T @ self.z)
 
 
-def cross_products(x: Matrix, z: Matrix | None = None) -> CrossProducts:
-    """Prepare the cross-products of x with itself, or with z."""
+def cross_products(x: Matrix, z: Matrix | None = None, *, ones: int = 0) -> CrossProducts:
+    """Prepare the cross-products of x with itself, or with z.
+
+    `ones` spares a look where every row of x is known to be made of so many ones.
+    """
     if z is not None or isinstance(x, np.ndarray):
         return CrossProducts(x, x if z is None else z, None)
-    entries = int(np.sum(np.diff(x.indptr).astype(np.int64) ** 2))
-    if entries > _MOST_PAIRS:
-        return CrossProducts(x, x, None)
-    pairs = _pairs_of(x)
-    return CrossProducts(x, x, pairs, np.empty(pairs[1].size) if pairs[0] is None else None)
+    if x.nnz * x.shape[1] > _MOST_PAIRS:
+        entries = int(np.sum(np.diff(x.indptr).astype(np.int64) ** 2))
+        if entries > _MOST_PAIRS:
+            return CrossProducts(x, x, None)
+    j = ones or _common_count(x)
+    indicator = bool(ones) or is_indicator(x)
+    ones = j if indicator else 0
+    pairs = _pairs_of(x, j, indicator, apart=ones > 1)
+    spread = np.empty(pairs[1].size) if pairs[0] is None else None
+    return CrossProducts(x, x, pairs, ones, spread)
 
 
-def _pairs_of(x: sparse.csr_array) -> _Pairs:
-    """Return the products of every two entries of a row, each pair once, entries with themselves.
+def _common_count(x: sparse.csr_array) -> int:
+    """Return how many entries every row has; 0 when they differ."""
+    m = x.shape[0]
+    j = x.nnz // m if m else 0
+    same = j * m == x.nnz and bool((x.indptr == np.arange(0, x.nnz + 1, j or 1)).all())
+    return j if same else 0
 
-    Which row each is from (None when all rows have as many and products go pair by pair, row by
-    row within a pair), where it goes in x'x, and its value (None when all are one).
+
+def _pairs_of(x: sparse.csr_array, j: int, indicator: bool, *, apart: bool) -> _Pairs:
+    """Return the products of every two entries of a row, each pair once.
+
+    Which row each is from (None when all rows have `j` and products go pair by pair, row by row
+    within a pair), where it goes in x'x, and its value (None when all are one). `apart` leaves out
+    the products of entries with themselves.
     """
     m, p = x.shape
     columns = x.indices.astype(np.intp)
-    ones = is_indicator(x)
-    count = np.diff(x.indptr).astype(np.int64)
-    if m and count.min() == count.max():
-        j = int(count[0])
-        pairs = [(a, b) for a in range(j) for b in range(a, j)]
+    if j:
+        pairs = [(a, b) for a in range(j) for b in range(a + apart, j)]
         table = np.ascontiguousarray(columns.reshape(m, j).T)
         scaled = table * p
         key = np.empty((len(pairs), m), dtype=np.intp)
         for row, (a, b) in zip(key, pairs, strict=True):
             np.add(scaled[a], table[b], out=row)
-        if ones:
+        if indicator:
             return None, key.ravel(), None
         data = np.ascontiguousarray(x.data.reshape(m, j).T)
         value = np.concatenate([data[a] * data[b] for a, b in pairs])
         return None, key.ravel(), value
+    count = np.diff(x.indptr).astype(np.int64)
     left = np.repeat(np.arange(x.nnz), np.repeat(count, count))
     unit = np.repeat(np.arange(m), count**2)
     begin = np.concatenate([[0], np.cumsum(count**2)])[:-1]
     right = x.indptr[unit] + (np.arange(left.size) - begin[unit]) % count[unit]
     once = right >= left
     left, right, unit = left[once], right[once], unit[once]
-    product = None if ones else x.data[left] * x.data[right]
+    product = None if indicator else x.data[left] * x.data[right]
     return unit, columns[left] * p + columns[right], product
 
 
@@ -156,7 +183,7 @@ def column_pairs(x: sparse.csr_array) -> sparse.csr_array:
     row of x must be sorted: products then lie above the diagonal.
     """
     m, p = x.shape
-    row, key, value = _pairs_of(x)
+    row, key, value = _pairs_of(x, _common_count(x), is_indicator(x), apart=False)
     unit = np.tile(np.arange(m), key.size // m) if row is None else row
     entries = np.ones(key.size) if value is None else value
     return sparse.csr_array((entries, (key, unit)), shape=(p * p, m))
@@ -183,15 +210,14 @@ def solve_scaled(H: Floats, r: Floats, *, symmetric: bool) -> Floats:
     A bounded distance makes H singular as soon as all units of a category stand on a bound. A small
     diagonal then keeps the step finite, and the line search does the rest.
     """
-    size = np.sqrt(np.abs(np.diag(H)))
-    size = np.maximum(size, 1e-100 * (np.max(size, initial=0.0) or 1.0))
-    S = H / np.outer(size, size)
+    size = np.sqrt(np.abs(diagonal_of(H)))
+    size = np.maximum(size, 1e-100 * (float(size.max()) if size.any() else 1.0))
+    S = H / (size[:, None] * size)
     b = r / size
     if not symmetric:
         return np.asarray(np.linalg.lstsq(S, b, rcond=None)[0] / size)
-    diagonal = np.diag_indices_from(S)
     for ridge in (0.0, 1e-10, 1e-6, 1e-2):
-        S[diagonal] += ridge
+        diagonal_of(S)[:] += ridge
         factor = factorise(S)
         if factor is None:
             continue
@@ -211,7 +237,13 @@ class _Repeat:
 
 
 def independent_columns(
-    x: Matrix, gram: Floats, d: Floats, totals: Floats, candidates: Ints, names: Sequence[str]
+    x: Matrix,
+    gram: Floats,
+    d: Floats,
+    totals: Floats,
+    candidates: Ints,
+    names: Sequence[str],
+    partition: Ints | None = None,
 ) -> tuple[Ints, tuple[str, ...]]:
     """Return the columns to calibrate on, and a note on those that follow from them.
 
@@ -225,6 +257,8 @@ def independent_columns(
     candidates : ndarray of int
         Columns to choose among.
     names : sequence of p str
+    partition : ndarray of shape (p,), optional
+        Which partition of the rows each column is a class of.
 
     Raises
     ------
@@ -235,13 +269,18 @@ def independent_columns(
         return candidates, ()
     H = gram if candidates.size == len(gram) else gram[np.ix_(candidates, candidates)]
     size = np.sqrt(np.diag(H))
-    S = H / np.outer(size, size)
+    S = H / (size[:, None] * size)
+    if partition is not None:
+        last = _last_classes(partition[candidates], totals[candidates])
+        if last.any() and _suspects(S[~last][:, ~last]).size == 0:
+            return candidates[~last], (_left_out(candidates[last].tolist(), names),)
     suspects = _suspects(S)
     while suspects.size:
         others = np.ones(candidates.size, dtype=bool)
         others[suspects] = False
         kept = np.flatnonzero(others)
-        C = _regression(S[np.ix_(kept, kept)], S[np.ix_(kept, suspects)])
+        rows = S[kept]
+        C = _regression(rows[:, kept], rows[:, suspects])
         C *= size[suspects] / size[kept][:, None]
         apart_from = np.zeros((x.shape[1], suspects.size))
         apart_from[candidates[suspects], np.arange(suspects.size)] = 1.0
@@ -261,9 +300,24 @@ def independent_columns(
         for j, c, on in zip(candidates[suspects].tolist(), C.T, mattering.T, strict=True)
     ]
     _require_agreement(repeats, totals, names)
-    left_out = ", ".join(names[r.column] for r in repeats[:6]) + (", ..." * (len(repeats) > 6))
-    note = f"{len(repeats)} constraint(s) follow from the others and were left out: {left_out}"
-    return candidates[kept], (note,)
+    return candidates[kept], (_left_out([r.column for r in repeats], names),)
+
+
+def _last_classes(partition: Ints, totals: Floats) -> npt.NDArray[np.bool_]:
+    """Return the classes that follow from others because each partition counts all rows.
+
+    The last class of every partition but the first; none when partitions count differently.
+    """
+    ends = np.append(partition[1:] != partition[:-1], [True])
+    sums = np.bincount(partition, totals)[partition[ends]]
+    if np.any(np.abs(sums - sums[0]) > _TOTALS_AGREE * sums[0]):
+        return np.zeros(partition.size, dtype=bool)
+    return np.asarray(ends & (partition != partition[0]))
+
+
+def _left_out(columns: Sequence[int], names: Sequence[str]) -> str:
+    shown = ", ".join(names[j] for j in columns[:6]) + (", ..." * (len(columns) > 6))
+    return f"{len(columns)} constraint(s) follow from the others and were left out: {shown}"
 
 
 def _regression(S: Floats, b: Floats) -> Floats:
@@ -282,7 +336,7 @@ def _suspects(S: Floats) -> Ints:
     lift, factor = _ABOVE_ROUNDING, None
     while factor is None:
         lifted = S.copy()
-        lifted[np.diag_indices_from(S)] += lift
+        diagonal_of(lifted)[:] += lift
         factor = factorise(lifted)
         lift *= 10
     return np.flatnonzero(np.diag(factor) ** 2 <= _SUSPECT)

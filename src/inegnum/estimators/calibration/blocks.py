@@ -60,6 +60,11 @@ def block(
     """Return the columns of one margin, one row a unit or cell."""
     if not margin.variables:
         return Block(None, values, 1)
+    if len(margin.variables) == 1:
+        levels = variables[margin.variables[0]]
+        if len(levels) == len(margin.by_level) and levels == [x for (x,) in margin.by_level]:
+            own = np.asarray(codes[margin.variables[0]], dtype=np.intp)
+            return Block(own, values, len(levels))
     place = {v: {x: i for i, x in enumerate(variables[v])} for v in margin.variables}
     shape = [len(variables[v]) for v in margin.variables]
     table = np.full(int(np.prod(shape)), -1, dtype=np.intp)

@@ -238,6 +238,7 @@ def _solved(
         q=system.q,
         z=None if steering is None else steering.x,
         ridge=system.ridge,
+        partition=None if system.cells is None else system.margin,
         tolerance=tolerance,
     )
     weights = system.expand(solution.g, d, keyed)

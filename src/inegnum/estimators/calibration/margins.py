@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ import pandas as pd
 
 from inegnum.errors import CalibrationError, MarginError, nearest
 
-__all__ = ["Level", "Margin", "Margins", "as_margins", "number"]
+__all__ = ["Level", "Margin", "Margins", "TotalNames", "as_margins", "number"]
 
 Level = tuple[object, ...]
 Per = Literal["unit", "household"]
@@ -147,6 +147,26 @@ class Margin:
             raise MarginError("a standard error is negative or missing", where=self.name)
         if isinstance(self.se, Mapping) and set(self.se) != set(self.by_level):
             raise MarginError("standard errors and totals have other levels", where=self.name)
+
+
+class TotalNames(Sequence[str]):
+    """Names of the totals of margins, in order, each written when asked for: by messages only."""
+
+    def __init__(self, margins: Sequence[Margin]) -> None:
+        self._levels = [(m, level) for m in margins for level in m.by_level]
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[str]: ...
+    def __getitem__(self, at: int | slice) -> str | Sequence[str]:
+        if isinstance(at, slice):
+            return [margin.label(level) for margin, level in self._levels[at]]
+        margin, level = self._levels[at]
+        return margin.label(level)
+
+    def __len__(self) -> int:
+        return len(self._levels)
 
 
 Margins = (

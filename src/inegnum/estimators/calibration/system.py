@@ -25,7 +25,7 @@ from inegnum.estimators.calibration.encode import (
     numeric,
     require_usable_weights,
 )
-from inegnum.estimators.calibration.margins import Margin
+from inegnum.estimators.calibration.margins import Margin, TotalNames
 from inegnum.numerics.cells import Cells, collapse
 from inegnum.numerics.normal_equations import Matrix
 
@@ -66,7 +66,7 @@ class System:
         Their unit factors.
     totals, ridge : ndarray of shape (p,)
         Totals and softness of each column.
-    names : tuple of p str
+    names : sequence of p str
     margin : ndarray of shape (p,)
         Which margin each column belongs to.
     cells : Cells or None
@@ -80,7 +80,7 @@ class System:
     q: Floats | None
     totals: Floats
     ridge: Floats
-    names: tuple[str, ...]
+    names: Sequence[str]
     margin: Ints
     cells: Cells | None
     group: Ints | None
@@ -159,7 +159,7 @@ def build_system(
     """
     variables = levels_of(margins)
     _require_household(margins, household)
-    names = tuple(m.label(level) for m in margins for level in m.by_level)
+    names = TotalNames(margins)
     owner = np.repeat(np.arange(len(margins)), [len(m.by_level) for m in margins])
     totals = np.array([t for m in margins for t in m.by_level.values()], dtype=np.float64)
     ridge = _ridge(margins, totals, d)
@@ -260,7 +260,7 @@ def _by_household(
     q: Floats | None,
     totals: Floats,
     ridge: Floats,
-    names: tuple[str, ...],
+    names: Sequence[str],
     owner: Ints,
 ) -> System:
     group, _ = pd.factorize(column(data, household.by))
