@@ -15,6 +15,7 @@ from inegnum.errors import InputError
 from inegnum.estimates.local import Local, fused
 from inegnum.estimates.quality import QualityLimits
 from inegnum.estimates.table import AreaDraws, Estimates, combine
+from inegnum.estimators.deviations import Noise
 from inegnum.estimators.multilevel import Fit
 
 __all__ = ["area_draws", "estimate"]
@@ -96,6 +97,7 @@ def area_draws(
     whole: tuple[str, str],
     seed: int,
     local: Local | None = None,
+    noise: Noise | None = None,
 ) -> AreaDraws:
     """Return joint draws of France, the territory and its areas for one indicator.
 
@@ -111,12 +113,14 @@ def area_draws(
     local : Local, optional
         The territory's own survey, joined to the model where it has the indicator; the share of
         each figure it informs is then a column of the areas.
+    noise : callable, optional
+        What becomes of the standard normals of the deviations (`deviations.Noise`).
     """
     code, name = whole
     labelled = replace(frame, areas=frame.areas.assign(whole=code))
     groups = ["whole"] if "commune" not in frame.areas else ["commune", "whole"]
-    rates = fitted.predict(labelled, seed=seed, groups=groups)
-    counts = fitted.predict_counts(labelled, seed=seed, groups=groups)
+    rates = fitted.predict(labelled, seed=seed, groups=groups, noise=noise)
+    counts = fitted.predict_counts(labelled, seed=seed, groups=groups, noise=noise)
     persons = counts.values / rates.values
     universe = fitted.indicator.universe
     shares, respondents = np.zeros(len(rates.items)), np.zeros(len(rates.items), dtype=np.int64)

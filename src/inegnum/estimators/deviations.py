@@ -37,7 +37,8 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-Noise = Callable[[str, int], Floats]
+# From a level (metro, commune, iris) and standard normals (S, areas) to others of the same law.
+Noise = Callable[[str, Floats], Floats]
 
 _NESTED: Final = {
     "epci": ("metro",),
@@ -83,8 +84,8 @@ def draw_deviations(
 
     Communes and IRIS may stand side by side (communes that have IRIS are then their sum).
     With a `graph` (from commune codes to their contiguity), deviations of communes are correlated
-    as BYM2 says; each keeps its sd. A `noise` (from level and number of areas to standard normals,
-    shape (S, n)) replaces that of `rng`: fits drawn jointly share part of it.
+    as BYM2 says; each keeps its sd. A `noise` takes the standard normals of `rng` in hand: fits
+    drawn jointly share part of them.
 
     Raises
     ------
@@ -111,7 +112,8 @@ def draw_deviations(
         median = tau.factor * float(getattr(tau, part))
         sd = median * np.exp(tau.log_sd * rng.standard_normal(S))
         codes, names = pd.factorize(keys[part].iloc[at])
-        z = noise(part, len(names)) if noise else rng.standard_normal((S, len(names)))
+        z = rng.standard_normal((S, len(names)))
+        z = noise(part, z) if noise else z
         if part == "commune" and graph is not None:
             z = z @ np.linalg.cholesky(bym2_correlation(graph(list(names)), tau.phi)).T
         total[:, at] += (sd[:, None] * z)[:, codes]

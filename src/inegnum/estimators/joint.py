@@ -5,22 +5,28 @@ Model
     sd; for one place, deviations of the fits are correlated, R by level. Each fit's own law is
     unchanged: only what is said of several at once (the probability that two indicators are above
     France, an index, a change) depends on R.
+    Indicators are answered by the same persons: the errors of their coefficients go together too.
+    `paired` reorders the draws of each fit, so that one row follows one reading of the urban
+    gradient in all of them and the rate of the areas, deviations apart, has the rank correlation
+    of two answers of one person.
 Assumptions
-    Draws of different fits are paired at random but for the deviations: coefficients of separate
-    fits are independent given the data.
+    Estimates of two indicators from the same respondents and weights have errors correlated as the
+    answers are given what the model knows. Years need no pairing: one posterior draws them.
 Limits
-    The respondents of several indicators are the same persons, so national errors are correlated
-    too; these errors are small beside the deviations, which is where R acts.
+    One number a fit is paired (the rate of all the areas together): what the coefficients do to one
+    area and not to another stays independent.
 
 References
 ----------
-    Benavent & Morales 2016, doi:10.1016/j.csda.2015.07.013.
+    Benavent & Morales 2016, doi:10.1016/j.csda.2015.07.013; Iman & Conover 1982,
+    doi:10.1080/03610918208812265 (rank correlation by reordering).
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -31,14 +37,81 @@ from scipy.special import logit
 from inegnum.data.types import Frame
 from inegnum.draws import Draws
 from inegnum.errors import InputError
-from inegnum.estimators.deviations import Noise, with_groups
+from inegnum.estimators.deviations import Noise, geographic_codes, with_groups
 from inegnum.estimators.multilevel import Fit
 from inegnum.numerics.correlated import correlation_root
 from inegnum.numerics.poststratify import poststratify
 
-__all__ = ["family_index", "predict_jointly", "probability_all", "shared_noise"]
+__all__ = ["family_index", "paired", "predict_jointly", "probability_all", "shared_noise"]
 
 Floats = npt.NDArray[np.float64]
+
+
+def paired(
+    fits: Sequence[Fit], frame: Frame, R: Floats, *, seed: int, frames: int = 0
+) -> tuple[Fit, ...]:
+    """Return the fits, draws of each in an order of its own, so that row s of one goes with all.
+
+    The draws of a fit, and so its law, are the same set.
+
+    Parameters
+    ----------
+    fits : sequence of J Fit
+        Of as many draws each.
+    frame : Frame
+        The areas whose rate is paired.
+    R : ndarray of shape (J, J)
+        Correlation of the errors of the J rates (`family.answer_correlation`).
+    seed : int
+    frames : int
+        Draws of the national frame the fits were anchored on. Draw s of any frame goes with row s:
+        the part of the shift that a national frame causes stays with it.
+    """
+    S = len(fits[0].national)
+    z = np.random.default_rng([seed, len(fits)]).standard_normal((S, len(fits)))
+    z = z @ correlation_root(R).T
+    # One layout of readings for all: a fit that lacks one has its neighbours' rows instead.
+    layout = np.argsort(fits[0].reading, kind="stable")
+    blocks = np.sort(fits[0].reading)
+    out = []
+    for j, fit in enumerate(fits):
+        by_reading = np.argsort(fit.reading, kind="stable")
+        rate = _whole_logit(fit, frame)
+        order = np.empty(S, dtype=np.int64)
+        for block in np.unique(blocks):
+            rows, mine = layout[blocks == block], by_reading[blocks == block]
+            # The lowest rate where z is lowest, and so on.
+            order[rows[np.argsort(z[rows, j])]] = mine[np.argsort(rate[mine])]
+        out.append(_reordered(fit, order, frames))
+    return tuple(out)
+
+
+def _whole_logit(fit: Fit, frame: Frame) -> Floats:
+    """Return the mean logit of everybody of the areas less France's, by draw, deviations apart."""
+    mask = frame.mask(fit.indicator.universe)
+    people = frame.N[:, mask]
+    part = fit.anchored()
+    area = part.urban[:, geographic_codes(frame, "urban")]
+    area = area + part.region[:, geographic_codes(frame, "region")]
+    by_profile, by_area = people.sum(axis=0), people.sum(axis=1)
+    total = people.sum()
+    rate = part.profile[:, mask] @ (by_profile / total) + area @ (by_area / total)
+    return np.asarray(rate - logit(fit.national))
+
+
+def _reordered(fit: Fit, order: npt.NDArray[np.int64], frames: int) -> Fit:
+    extra = fit.shift_drawn - fit.shift
+    if frames:
+        which = np.arange(len(order)) % frames
+        extra = (np.bincount(which, extra) / np.bincount(which))[which]
+    return replace(
+        fit,
+        coefficients=fit.coefficients.take(order),
+        reading=fit.reading[order],
+        national=fit.national[order],
+        shift=fit.shift[order],
+        shift_drawn=fit.shift[order] + extra,
+    )
 
 
 def shared_noise(R: Mapping[str, Floats], S: int, *, seed: int) -> tuple[Noise, ...]:
@@ -52,7 +125,8 @@ def shared_noise(R: Mapping[str, Floats], S: int, *, seed: int) -> tuple[Noise, 
     roots = {part: correlation_root(np.asarray(one, dtype=np.float64)) for part, one in R.items()}
     J = next(iter(roots.values())).shape[-1]
 
-    def noise(part: str, n: int, j: int) -> Floats:
+    def noise(part: str, own: Floats, j: int) -> Floats:
+        n = own.shape[1]
         if part not in roots:
             raise InputError("no correlation is given for a level", got=part, expected=str([*R]))
         rng = np.random.default_rng([seed, zlib.crc32(part.encode()), n])

@@ -24,14 +24,14 @@ References
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import expit, logit
+from scipy.special import logit
 from threadpoolctl import threadpool_limits
 
 from inegnum.data.types import Frame, Indicator, SurveyCells
@@ -47,19 +47,19 @@ from inegnum.estimators.deviations import (
 )
 from inegnum.estimators.diagnostics import Diagnostics
 from inegnum.estimators.engine import Estimated
-from inegnum.estimators.evidence import DirectRate, direct_rate
+from inegnum.estimators.evidence import DirectRate
 from inegnum.estimators.learned_tau import resolved
-from inegnum.estimators.readings import READINGS, Readings, pooled_waves
 from inegnum.estimators.reliability import judge_areas, require_reliable
 from inegnum.estimators.spec import COMPONENTS, Component, ModelSpec
-from inegnum.estimators.terms import Coefficients, joined
+from inegnum.estimators.terms import Coefficients
+from inegnum.estimators.waves import draw_waves
 from inegnum.numerics.poststratify import poststratify, recentring
 from inegnum.provenance import Source, require_role
 
 if TYPE_CHECKING:
     from xarray import DataTree
 
-__all__ = ["Fit", "fit"]
+__all__ = ["Fit", "fit", "fit_waves"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -128,6 +128,7 @@ class Fit:
         seed: int,
         components: Collection[Component] = COMPONENTS,
         groups: str | Sequence[str] | None = "epci",
+        noise: Noise | None = None,
     ) -> Draws:
         """Return joint draws of the rate of every area of `frame`, and of their groups.
 
@@ -142,13 +143,15 @@ class Fit:
         groups : str or sequence of str, optional
             Columns of the areas; each of their values is one more item, the sum of its areas in
             every draw.
+        noise : callable, optional
+            What becomes of the standard normals of the deviations (`deviations.Noise`).
 
         Returns
         -------
         Draws
             Items: ``geo, level, indicator, universe, persons``.
         """
-        counts, persons, items = self._joint(frame, seed, components, groups)
+        counts, persons, items = self._joint(frame, seed, components, groups, noise)
         return Draws(counts / persons, items)
 
     def predict_counts(
@@ -158,9 +161,10 @@ class Fit:
         seed: int,
         components: Collection[Component] = COMPONENTS,
         groups: str | Sequence[str] | None = "epci",
+        noise: Noise | None = None,
     ) -> Draws:
         """Return joint draws of the persons with the characteristic, as `predict` does of rates."""
-        counts, _, items = self._joint(frame, seed, components, groups)
+        counts, _, items = self._joint(frame, seed, components, groups, noise)
         return Draws(counts, items)
 
     def _joint(
@@ -169,6 +173,7 @@ class Fit:
         seed: int,
         components: Collection[Component],
         groups: str | Sequence[str] | None,
+        noise: Noise | None,
     ) -> tuple[Floats, Floats, pd.DataFrame]:
         unknown = set(components) - set(COMPONENTS)
         if unknown:
@@ -177,7 +182,7 @@ class Fit:
                 got=", ".join(sorted(unknown)),
                 expected=", ".join(COMPONENTS),
             )
-        profile, area, N, which = self.logits(frame, seed=seed, components=components)
+        profile, area, N, which = self.logits(frame, seed=seed, components=components, noise=noise)
         counts, persons = poststratify(profile, area, N, frame=which)
         counts, persons, items = with_groups(counts, persons, frame, groups, self.indicator)
         if self.tier != "T3":
@@ -202,7 +207,7 @@ class Fit:
     ) -> tuple[Floats, Floats, Floats, Ints | None]:
         """Return what `poststratify` takes: the draws `predict` sums over profiles and areas.
 
-        A `noise` stands for that of the area deviations (`deviations.draw_deviations`).
+        A `noise` takes the standard normals of the area deviations in hand (`deviations.Noise`).
 
         Returns
         -------
@@ -330,62 +335,52 @@ def fit(spec: ModelSpec, survey: SurveyCells, *, national: Frame, seed: int) -> 
     require_role([survey.source], "fit", where=f"fit of {survey.indicator.code}")
     # Matrices of a hundred rows: more threads than one only wait for each other.
     with threadpool_limits(limits=1, user_api="blas"):
-        return _fit(spec, survey, national, seed)
+        return fit_waves(spec, survey, national, {}, seed)[0]
 
 
-def _fit(spec: ModelSpec, survey: SurveyCells, national: Frame, seed: int) -> Fit:
+def fit_waves(
+    spec: ModelSpec, survey: SurveyCells, national: Frame, others: Mapping[int, Frame], seed: int
+) -> tuple[Fit, ...]:
+    """Return the fit of the specification's year, then of other waves pooled in it.
+
+    Draws of all go together; the first is the same whatever the others. `others` gives the national
+    frame each wave is anchored on.
+    """
     rng = _generator(seed, "fit", survey.indicator)
     spec = replace(spec, tau=resolved(spec.tau, survey.indicator.code))
-    notes: list[str] = []
-    pooled, wave, year = pooled_waves(spec, survey, notes)
-    direct = direct_rate(survey.waves(year).table)
-    readings = Readings(spec, survey, pooled, wave, rng)
-    weights = readings.weights(notes)
-    which = np.repeat(
-        np.arange(3), np.diff(np.round(np.cumsum([0, *weights]) * spec.draws)).astype(int)
-    )
-    parts, levels, drifts, sds = [], [], [], []
-    for r in np.unique(which):
-        found, part = readings.draw(READINGS[r], int((which == r).sum()))
-        parts.append(part)
-        own, level = found.national_rate(wave)
-        if wave != year:  # the anchor's wave is not in the fit: its sampling error is its own
-            spread = direct.se / (direct.rate * (1 - direct.rate))
-            level = spread * rng.standard_normal(len(level))
-        levels.append(level)
-        drifts.append(np.full(len(level), logit(direct.rate) - logit(own)))
-        sds.append(found.summary().assign(reading=READINGS[r]))
-    order = rng.permutation(spec.draws)
-    drawn = joined(parts).take(order)
-    which = which[order]
-    target = expit(logit(direct.rate) + np.concatenate(levels)[order])
-    drift = float(np.concatenate(drifts).mean())
-    shift, shift_drawn = anchor_shift(spec, drawn, national, survey.indicator, (target, drift))
-    judged, switched = readings.judged(), readings.switched()
-    diagnostics = Diagnostics(
-        "nuts" if switched else spec.engine,
-        float(judged["khat"].max()) if len(judged) else -np.inf,
-        float(shift.mean()),
-        drift,
-        spec.anchor.limit,
-        (*notes, *switched),
-        pd.concat(sds, ignore_index=True),
-        judged,
-    )
-    return Fit(
-        spec,
-        survey.indicator,
-        year,
-        drawn,
-        which,
-        target,
-        shift,
-        shift_drawn,
-        direct,
-        diagnostics,
-        (survey.source, *national.sources),
-        evidence=tuple(readings.fitted.values()),
-    )
+    drawn = draw_waves(spec, survey, rng, tuple(others))
+    judged, switched = drawn.readings.judged(), drawn.readings.switched()
+    out: list[Fit] = []
+    for wave, frame in zip(drawn.waves, (national, *others.values()), strict=True):
+        goal = (wave.target, wave.drift)
+        shift, shift_drawn = anchor_shift(spec, wave.coefficients, frame, survey.indicator, goal)
+        diagnostics = Diagnostics(
+            "nuts" if switched else spec.engine,
+            float(judged["khat"].max()) if len(judged) else -np.inf,
+            float(shift.mean()),
+            wave.drift,
+            spec.anchor.limit,
+            (*drawn.notes, *switched),
+            drawn.sds,
+            judged,
+        )
+        out.append(
+            Fit(
+                replace(spec, year=wave.year) if out else spec,
+                survey.indicator,
+                wave.year,
+                wave.coefficients,
+                drawn.reading,
+                wave.target,
+                shift,
+                shift_drawn,
+                wave.direct,
+                diagnostics,
+                (survey.source, *frame.sources),
+                evidence=tuple(drawn.readings.fitted.values()),
+            )
+        )
+    return tuple(out)
 
 
 def _generator(seed: int, purpose: str, indicator: Indicator) -> np.random.Generator:

@@ -10,6 +10,7 @@ overcorrects as far as people there are really farther from digital.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Final, Literal
@@ -91,16 +92,26 @@ class Readings:
             equalised = 0.0
         return 1 - held - equalised, held, equalised
 
-    def draw(self, reading: Reading, S: int) -> tuple[Drawn, Coefficients]:
-        """Return S draws of the effects under one reading, and their coefficients."""
+    def draw(
+        self, reading: Reading, S: int, others: Sequence[int] = ()
+    ) -> tuple[Drawn, tuple[Coefficients, ...]]:
+        """Return S draws of the effects under one reading, and their coefficients.
+
+        Coefficients are those of the wave predicted, then of `others`.
+        """
         found = self._estimated(reading == "equalised").draw(S, self.rng)
-        part = coefficients(found.effects, self.spec, found.rows, wave=self.wave)
+        waves = (self.wave, *others)
+        parts = [coefficients(found.effects, self.spec, found.rows, wave=wave) for wave in waves]
         if reading == "held":
             gradient = self._gradient(self.earlier)
             if gradient is None:
                 raise InputError("no earlier wave to hold the gradient at", where="mode, held")
-            part = replace(part, urban=self._levelled(gradient.draw(S, self.rng), part, found.rows))
-        return found, part
+            slope = gradient.draw(S, self.rng)
+            parts = [
+                replace(part, urban=self._levelled(slope, part, found.rows, wave))
+                for part, wave in zip(parts, waves, strict=True)
+            ]
+        return found, tuple(parts)
 
     def judged(self) -> pd.DataFrame:
         """Return the fast engine's judgement on the survey's own rates, by reading."""
@@ -140,9 +151,9 @@ class Readings:
         except CalibrationError:
             return None
 
-    def _levelled(self, urban: Floats, part: Coefficients, rows: Rows) -> Floats:
+    def _levelled(self, urban: Floats, part: Coefficients, rows: Rows, wave: int) -> Floats:
         """Give a foreign gradient the mean level of the fit's own: only its slope is taken."""
-        at = rows.codes["wave"] == rows.waves.index(self.wave)
+        at = rows.codes["wave"] == rows.waves.index(wave)
         share = np.bincount(rows.codes["urban"][at], rows.w[at], part.urban.shape[1])
         return np.asarray(urban + ((part.urban - urban) @ (share / share.sum()))[:, None])
 

@@ -2,7 +2,8 @@
 
 Model
     One posterior of the pooled waves gives the coefficients of every year (their effects by wave
-    are drawn together); each year is anchored to its own national rate. The deviation of a place
+    are drawn together, under one reading of the urban gradient a draw); each year is anchored to
+    its own national rate. The deviation of a place
     follows a random walk around composition: between years t and s its draws have the correlation
     1 - q |t - s|, its sd unchanged.
 Assumptions
@@ -11,8 +12,9 @@ Assumptions
     (0.61-0.92), in six years. The gradient of urban sizes is the pooled one.
 Limits
     The national survey has no respondent of a given metropolis: what changes locally beyond the
-    national trend and composition is drawn, not observed. A change across a break (mode in 2020,
-    wordings: `indicators.breaks`) is refused unless asked for, and is then not a change.
+    national trend and composition is drawn, not observed. The share of telephone interviews moved
+    between 2020 and 2022 (`same_mode_change`). A change across a break (mode in 2020, wordings:
+    `indicators.breaks`) is refused unless asked for, and is then not a change.
 
 References
 ----------
@@ -21,6 +23,7 @@ References
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -28,27 +31,29 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import expit, logit
 from threadpoolctl import threadpool_limits
 
 from inegnum.data.indicators import breaks
 from inegnum.data.types import Frame, SurveyCells
 from inegnum.draws import Draws
 from inegnum.errors import InputError
-from inegnum.estimators.anchor import anchor_shift
-from inegnum.estimators.diagnostics import Diagnostics
-from inegnum.estimators.evidence import direct_rate
-from inegnum.estimators.learned_tau import resolved
-from inegnum.estimators.multilevel import Fit
-from inegnum.estimators.readings import Readings
-from inegnum.estimators.spec import ModelSpec, ModeReadings
-from inegnum.estimators.terms import coefficients
+from inegnum.estimators.deviations import Noise
+from inegnum.estimators.multilevel import Fit, fit_waves
+from inegnum.estimators.spec import ModelSpec
 from inegnum.provenance import require_role
 
-__all__ = ["LOST_PER_YEAR", "change", "fit_years", "year_correlation"]
+__all__ = [
+    "LOST_PER_YEAR",
+    "change",
+    "fit_years",
+    "same_mode_change",
+    "walk",
+    "year_correlation",
+]
 
 Floats = npt.NDArray[np.float64]
 
+_OLDER: Final = ("60-69", "70+")
 # (1 - correlation over six years) / 6: see the assumptions. IRIS as communes.
 LOST_PER_YEAR: Final[Mapping[str, float]] = {"metro": 0.015, "commune": 0.033, "iris": 0.033}
 
@@ -85,17 +90,19 @@ def fit_years(
 ) -> tuple[Fit, ...]:
     """Fit once and return a fit for each year, whose draws go together.
 
+    The fit of the latest year is that of `multilevel.fit` with the same seed, to the byte.
+
     Parameters
     ----------
     spec : ModelSpec
-        Its `waves` hold every year.
     survey : SurveyCells
     years : sequence of int
     national : mapping of year to Frame
         What each year is anchored on.
     seed : int
     across_breaks : bool
-        Whether to go on where a break of mode or wording makes the difference no change.
+        Whether to go on where a break of mode or wording makes the difference no change. Earlier
+        waves are then fitted apart: nothing is shared across a break.
 
     Raises
     ------
@@ -104,15 +111,16 @@ def fit_years(
     """
     require_role([survey.source], "fit", where=f"fit of {survey.indicator.code}")
     found = {int(wave) for wave in survey.table["wave"].unique()}
-    absent = [year for year in years if year not in found or year not in spec.waves]
+    crossed = breaks(survey.indicator.code, min(years), max(years))
+    usable = found if crossed and across_breaks else found & set(spec.waves)
+    absent = [year for year in years if year not in usable]
     if absent or any(year not in national for year in years):
         raise InputError(
             "a year of a comparison needs its wave and its national frame",
             where=survey.indicator.code,
             got=absent or [year for year in years if year not in national],
-            expected=f"waves {sorted(found & set(spec.waves))}",
+            expected=f"waves {sorted(usable)}",
         )
-    crossed = breaks(survey.indicator.code, min(years), max(years))
     if crossed and not across_breaks:
         raise InputError(
             "a break lies between these years: their difference is not a change",
@@ -121,49 +129,66 @@ def fit_years(
             hint="compare years on one side of it",
         )
     last = max(years)
-    spec = replace(
-        spec,
-        year=last,
-        waves=tuple(wave for wave in spec.waves if wave in found),
-        mode=ModeReadings(1.0, 0.0, 0.0),
-        tau=resolved(spec.tau, survey.indicator.code),
-    )
-    rng = np.random.default_rng([seed, *years])
+    spec = replace(spec, year=last, waves=tuple(wave for wave in spec.waves if wave in found))
+    earlier = sorted(set(years) - {last})
     with threadpool_limits(limits=1, user_api="blas"):
-        readings = Readings(spec, survey, survey.waves(*spec.waves), last, rng)
-        drawn, _ = readings.draw("pooled", spec.draws)
-        notes = (*(one.en for one in crossed), *readings.switched())
-        judged = readings.judged()
-        khat = float(judged["khat"].max()) if len(judged) else -np.inf
-        out = []
-        for year in years:
-            part = coefficients(drawn.effects, spec, drawn.rows, wave=year)
-            direct = direct_rate(survey.waves(year).table)
-            own, level = drawn.national_rate(year)
-            drift = float(logit(direct.rate) - logit(own))
-            target = expit(logit(direct.rate) + level)
-            goal = (target, drift)
-            shift, shift_drawn = anchor_shift(spec, part, national[year], survey.indicator, goal)
-            sds = drawn.summary().assign(reading="pooled")
-            mean, limit = float(shift.mean()), spec.anchor.limit
-            diagnostics = Diagnostics(spec.engine, khat, mean, drift, limit, notes, sds, judged)
-            out.append(
-                Fit(
-                    replace(spec, year=year),
-                    survey.indicator,
-                    year,
-                    part,
-                    np.zeros(spec.draws, dtype=np.int64),
-                    target,
-                    shift,
-                    shift_drawn,
-                    direct,
-                    diagnostics,
-                    (survey.source, *national[year].sources),
-                    evidence=tuple(readings.fitted.values()),
-                )
-            )
-    return tuple(out)
+        if crossed:
+            main = fit_waves(spec, survey, national[last], {}, seed)
+            apart = [_alone(spec, survey, year, national[year], seed) for year in earlier]
+            fits = (*main, *apart)
+        else:
+            others = {year: national[year] for year in earlier}
+            fits = fit_waves(spec, survey, national[last], others, seed)
+    return tuple({fit.year: fit for fit in fits}[year] for year in years)
+
+
+def _alone(spec: ModelSpec, survey: SurveyCells, year: int, national: Frame, seed: int) -> Fit:
+    """Fit one wave by itself, with coefficients of its own draws."""
+    one = replace(spec, year=year, waves=(year,), history=())
+    return fit_waves(one, survey, national, {}, seed + year)[0]
+
+
+def walk(years: tuple[int, int], *, seed: int, lost: Mapping[str, float] = LOST_PER_YEAR) -> Noise:
+    """Return what the deviations of one year become in another, `seed` being that of the walk.
+
+    Given to `Fit.predict` of the earlier year with the seed of the later one, whose draws stay as
+    they are.
+    """
+    R = year_correlation(years, lost=lost)
+
+    def noise(part: str, z: Floats) -> Floats:
+        kept = float(R[part][0, 1])
+        rng = np.random.default_rng([seed, zlib.crc32(part.encode()), z.shape[1]])
+        return np.asarray(kept * z + np.sqrt(1 - kept**2) * rng.standard_normal(z.shape))
+
+    return noise
+
+
+def same_mode_change(survey: SurveyCells, years: tuple[int, int]) -> tuple[float, float]:
+    """Return the national change of a rate, as collected and with the telephone share held.
+
+    Within each age, both years are given the mean of their telephone shares. Under 60 telephone
+    interviews are few: these ages are taken together. A difference between the two figures is a
+    change of recruitment, not of behaviour.
+    """
+    as_collected, held = [], []
+    tables = [survey.waves(year).table for year in years]
+    sums = [
+        table.assign(age=table["age"].where(table["age"].isin(_OLDER), "under 60"))
+        .groupby(["age", "mode"])[["w", "wy"]]
+        .sum()
+        for table in tables
+    ]
+    shares = [one["w"] / one["w"].groupby("age").transform("sum") for one in sums]
+    share = shares[0].add(shares[1], fill_value=0.0) / 2
+    for one in sums:
+        people = one["w"].groupby("age").sum() / one["w"].sum()
+        rate = one["wy"] / one["w"]
+        as_collected.append(float(one["wy"].sum() / one["w"].sum()))
+        # A mode with nobody in one of the years leaves its age to the other.
+        kept = share[rate.index] / share[rate.index].groupby("age").transform("sum")
+        held.append(float(((rate * kept).groupby("age").sum() * people).sum()))
+    return as_collected[1] - as_collected[0], held[1] - held[0]
 
 
 def change(before: Draws, after: Draws, *, prob: float = 0.95) -> pd.DataFrame:

@@ -31,7 +31,10 @@ COLUMNS: Final = (
     *("lower", "upper", "p_change", "beyond_monte_carlo", "old_class", "new_class"),
 )
 # Sections of the study that are not the model: what is asked for and how it is shown.
-_PRESENTATION: Final = ("name", "title_fr", "title_en", "languages", "seed", "retractions")
+_PRESENTATION: Final = (
+    *("name", "title_fr", "title_en", "languages", "seed", "retractions"),
+    *("change", "families"),  # tables of their own: no rate moves with them
+)
 _Z: Final = 3.0  # three Monte-Carlo standard errors: a false alarm in 400 figures
 
 

@@ -17,6 +17,8 @@ from typing import Any, Final
 import pandas as pd
 
 from inegnum.errors import ProvenanceError, PublicationError, nearest
+from inegnum.estimates.change import CHANGE_COLUMNS, CHANGE_MASKED
+from inegnum.estimates.families import FAMILY_COLUMNS, FAMILY_MASKED
 from inegnum.estimates.merge import MERGED_COLUMNS
 from inegnum.estimates.profiles import COLUMNS as GROUP_COLUMNS
 from inegnum.estimates.profiles import MASKED as GROUP_MASKED
@@ -38,6 +40,8 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
 OPTIONAL: Final[dict[str, tuple[str, ...]]] = {
     "profiles.csv": GROUP_COLUMNS,
     "merged.csv": MERGED_COLUMNS,
+    "change.csv": CHANGE_COLUMNS,
+    "families.csv": FAMILY_COLUMNS,
 }
 SHAPES: Final = "estimates.geojson"
 MASKED: Final = (
@@ -53,7 +57,8 @@ MANIFEST: Final = (
     *("inegnum", "study", "seed", "engine", "inputs", "versions", "territory", "indicators"),
     *("variants", "reference", "verdicts", "tau", "outputs"),
 )
-TEXT: Final = ("geo", "source", "margin", "group", "year", "members")
+TEXT: Final = ("geo", "source", "margin", "group", "year", "members", "reference")
+_EMPTY: Final = (*MASKED, *GROUP_MASKED, *CHANGE_MASKED, *FAMILY_MASKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,8 @@ class Release:
         Rates by group of residents; no row when the release has none.
     merged : DataFrame
         Masked areas of a level taken together; no row when the release has none.
+    change, families : DataFrame
+        Since an earlier year; indicators of a family together. No row when the study asks for none.
     geometry : dict or None
         GeoJSON feature collection of the areas; None when the release has no shapes.
     manifest : dict
@@ -120,6 +127,8 @@ class Release:
     frame_margins: pd.DataFrame
     profiles: pd.DataFrame
     merged: pd.DataFrame
+    change: pd.DataFrame
+    families: pd.DataFrame
     geometry: dict[str, Any] | None
     manifest: Mapping[str, Any]
     territory: Territory
@@ -199,6 +208,8 @@ def read_release(path: Path) -> Release:
     _check_values(estimates)
     _check_masked(tables["profiles.csv"], GROUP_MASKED, "profiles.csv")
     _check_masked(tables["merged.csv"], MASKED, "merged.csv")
+    _check_masked(tables["change.csv"], CHANGE_MASKED, "change.csv")
+    _check_masked(tables["families.csv"], FAMILY_MASKED, "families.csv")
     geometry = json.loads(_checked(path, SHAPES, outputs)) if SHAPES in outputs else None
     territory = _record(Territory, manifest["territory"], "territory", path / "manifest.json")
     return Release(
@@ -209,6 +220,8 @@ def read_release(path: Path) -> Release:
         frame_margins=tables["frame_margins.csv"],
         profiles=tables["profiles.csv"],
         merged=tables["merged.csv"],
+        change=tables["change.csv"],
+        families=tables["families.csv"],
         geometry=geometry,
         manifest=manifest,
         territory=territory,
@@ -289,7 +302,7 @@ def _table(path: Path, name: str, outputs: Mapping[str, str]) -> pd.DataFrame:
         io.BytesIO(raw),
         dtype=text,
         keep_default_na=False,
-        na_values={c: [""] for c in (*MASKED, *GROUP_MASKED)},
+        na_values={c: [""] for c in _EMPTY},
     )
     missing = [column for column in wanted if column not in table.columns]
     if missing:
@@ -353,9 +366,10 @@ def _check_masked(table: pd.DataFrame, columns: tuple[str, ...], where: str) -> 
     leaking = masked[list(columns)].notna().any(axis=1)
     if leaking.any():
         row = masked[leaking].iloc[0]
+        what = row.get("indicator", row.get("family"))
         raise PublicationError(
             "a masked row still holds a figure",
-            where=f"{where}, {row['geo']} {row.get('name', '')}, {row['indicator']}",
+            where=f"{where}, {row['geo']} {row.get('name', '')}, {what}",
             expected=f"empty {', '.join(columns)}",
             hint="class D is masked when the release is written",
         )

@@ -144,6 +144,7 @@ def bundle_of(done: Run) -> Bundle:
         "reference": published_beside(code, done.study.indicators),
         "tau": {key: tau_note(one.fit.spec.tau) for key, one in done.indicators.items()},
         "indicator_notes": {key: list(value) for key, value in done.notes.items()},
+        **({"change": done.compared} if done.compared else {}),
         **({"retractions": [asdict(one) for one in gone]} if gone else {}),
     }
     manifest = manifest_of(
@@ -161,6 +162,8 @@ def bundle_of(done: Run) -> Bundle:
         "components": done.table("components"),
         "profiles": done.table("profiles"),
         "merged": done.merged,
+        **({"change": done.table("change")} if done.compared else {}),
+        **({} if done.families is None else {"families": done.families}),
         **({} if done.local is None else local_tables(done.local, done.estimates)),
         "own_urban": own_urban_class(done),
         "frame_margins": frame.report,

@@ -14,6 +14,7 @@ import pandas as pd
 from inegnum.data.codebook import REGION
 from inegnum.data.survey import load_survey
 from inegnum.data.types import Frame, SurveyCells
+from inegnum.estimates.change import CHANGE_COLUMNS
 from inegnum.estimates.estimate import area_draws
 from inegnum.estimates.local import Local
 from inegnum.estimates.profiles import COLUMNS as GROUP_COLUMNS
@@ -25,39 +26,15 @@ from inegnum.estimators.predictive import posterior_predictive
 from inegnum.estimators.spec import ModelSpec
 from inegnum.estimators.variants import components, variants
 from inegnum.estimators.weighting import raked_rate
+from inegnum.estimators.years import fit_years
 from inegnum.review import run_checks as checks
 from inegnum.review.record import indicator_verdicts, recorded
 from inegnum.review.verdict import Verdict
-from inegnum.study.spec import Publication
+from inegnum.study.frames import Frames
+from inegnum.study.publication import Publication
+from inegnum.study.together import Comparison, change_of
 
-__all__ = ["Frames", "IndicatorRun", "run_indicator"]
-
-
-@dataclass(frozen=True, slots=True)
-class Frames:
-    """Persons of the territory, of France, and of the territory with each commune's own class.
-
-    Attributes
-    ----------
-    territory, national : Frame
-        Communes of the territory; they carry ``whole`` and ``whole_name``.
-    own_urban : Frame or None
-        None when no commune's own urban class differs.
-    finest : Frame or None
-        The territory in IRIS where it has them, of which `territory` is the sum; None without.
-    """
-
-    territory: Frame
-    national: Frame
-    own_urban: Frame | None
-    finest: Frame | None = None
-
-    @property
-    def geos(self) -> set[str]:
-        """Codes of the whole, of its communes and of their IRIS."""
-        frames = [self.territory] if self.finest is None else [self.territory, self.finest]
-        codes = {str(geo) for frame in frames for geo in frame.areas["geo"]}
-        return codes | {str(self.territory.areas["whole"].iloc[0])}
+__all__ = ["IndicatorRun", "run_indicator"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +57,8 @@ class IndicatorRun:
         ``indicator`` and one standard deviation a component, as proportions, for the territory.
     profiles : DataFrame
         Rates of groups of residents (`estimates.profiles.COLUMNS`).
+    change : DataFrame
+        Since an earlier year (`estimates.change.CHANGE_COLUMNS`); no row when none was asked for.
     verdicts : tuple of Verdict
     """
 
@@ -90,6 +69,7 @@ class IndicatorRun:
     decomposition: pd.DataFrame
     components: pd.DataFrame
     profiles: pd.DataFrame
+    change: pd.DataFrame
     verdicts: tuple[Verdict, ...]
 
 
@@ -101,6 +81,7 @@ def run_indicator(
     seed: int,
     quality: Publication | None = None,
     local: Local | None = None,
+    compared: Comparison | None = None,
 ) -> IndicatorRun:
     """Estimate one indicator and what stands beside it.
 
@@ -120,15 +101,17 @@ def run_indicator(
         A survey of the territory. It moves the figures of areas; what stands beside them (variants,
         decomposition, components) stays that of the national model, and rates by group are left out
         where it has the indicator.
+    compared : Comparison, optional
+        An earlier year; figures of the study's year do not depend on it.
     """
     quality = quality or Publication()
     survey = load_survey(code)
-    fitted = fit(spec, survey, national=frames.national, seed=seed)
+    fitted, before = _fits(spec, survey, frames, compared, seed)
     drawn = area_draws(
         fitted,
         frames.finest or frames.territory,
         national=frames.national,
-        whole=_whole(frames),
+        whole=frames.whole,
         seed=seed,
         local=local,
     )
@@ -151,7 +134,10 @@ def run_indicator(
             limits=quality.limits(),
         )
     )
-    weighed = shares[shares["geo"] == _whole(frames)[0]].drop(columns=["geo", "level"])
+    moved = pd.DataFrame(columns=list(CHANGE_COLUMNS))
+    if compared is not None and before is not None:
+        moved = change_of(before, drawn, compared, whole=frames.whole, seed=seed, quality=quality)
+    weighed = shares[shares["geo"] == frames.whole[0]].drop(columns=["geo", "level"])
     return IndicatorRun(
         # Posteriors of the effects are large, and nothing after this asks for them.
         replace(fitted, evidence=()),
@@ -161,11 +147,30 @@ def run_indicator(
         steps,
         weighed.assign(indicator=code),
         groups,
+        moved,
         (
             *_verdicts(code, fitted, drawn, raking, steps),
             *_scarce(code, survey.waves(*fitted.spec.waves), frames.territory),
         ),
     )
+
+
+def _fits(
+    spec: ModelSpec, survey: SurveyCells, frames: Frames, compared: Comparison | None, seed: int
+) -> tuple[Fit, Fit | None]:
+    """Return the fit of the study's year, and that of an earlier one when it is asked for."""
+    if compared is None:
+        return fit(spec, survey, national=frames.national, seed=seed), None
+    nations = {compared.since: compared.frames.national, compared.year: frames.national}
+    before, after = fit_years(
+        spec,
+        survey,
+        (compared.since, compared.year),
+        national=nations,
+        seed=seed,
+        across_breaks=bool(compared.crossed),
+    )
+    return after, before
 
 
 def _scarce(code: str, survey: SurveyCells, frame: Frame) -> list[Verdict]:
@@ -177,11 +182,6 @@ def _scarce(code: str, survey: SurveyCells, frame: Frame) -> list[Verdict]:
         for one in regions
     ]
     return [verdict for verdict in found if verdict is not None]
-
-
-def _whole(frames: Frames) -> tuple[str, str]:
-    areas = frames.territory.areas
-    return str(areas["whole"].iloc[0]), str(areas["whole_name"].iloc[0])
 
 
 def _raking(survey: SurveyCells, fitted: Fit, frame: Frame) -> pd.DataFrame:
@@ -226,7 +226,7 @@ def _decomposition(fitted: Fit, frames: Frames, seed: int) -> pd.DataFrame:
 
 
 def _variants(fitted: Fit, survey: SurveyCells, frames: Frames, seed: int) -> pd.DataFrame:
-    code, _ = _whole(frames)
+    code, _ = frames.whole
     found = variants(fitted, survey, frames.territory, national=frames.national, seed=seed)
     found = found[(found["geo"] == code) | found["geo"].isna()]
     if frames.own_urban is not None:

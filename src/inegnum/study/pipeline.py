@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,7 @@ from inegnum.data.imports import brought_forward, read_import
 from inegnum.data.margins import CENSUS_YEAR
 from inegnum.data.types import Frame
 from inegnum.data.vintages import Event, read_events
+from inegnum.errors import InputError, StudyError
 from inegnum.estimates.local import Local
 from inegnum.estimates.merge import merge_masked
 from inegnum.estimates.retract import require_known, retracted
@@ -41,13 +42,20 @@ from inegnum.review.isolation import isolation
 from inegnum.review.record import method_verdicts, recorded
 from inegnum.review.verdict import Verdict
 from inegnum.study.evidence import spec_for
+from inegnum.study.frames import Frames
 from inegnum.study.geography import changed_since_margins, same_geography
-from inegnum.study.indicator import Frames, IndicatorRun, run_indicator
+from inegnum.study.indicator import IndicatorRun, run_indicator
 from inegnum.study.manifest import given_with
 from inegnum.study.progress import Progress
 from inegnum.study.shapes import named_by_shapes
 from inegnum.study.spec import Publication, Study
 from inegnum.study.surveys import codebook_source, read_local
+from inegnum.study.together import (
+    Changes,
+    Comparison,
+    families_of,
+    family_members,
+)
 
 __all__ = ["Run", "areas_of", "frames_of", "imports_of", "run", "seed_for", "timed"]
 
@@ -70,6 +78,10 @@ class Run:
         Seconds by stage.
     local : Local or None
         The territory's own survey, when the study names one.
+    families : DataFrame or None
+        Indicators of a family drawn together (`estimates.families`), when the study asks for them.
+    compared : dict
+        Of the comparison with an earlier year, for the manifest; empty without one.
     """
 
     study: Study
@@ -80,12 +92,13 @@ class Run:
     notes: dict[str, tuple[str, ...]]
     timings: dict[str, float] = field(default_factory=dict)
     local: Local | None = None
+    families: pd.DataFrame | None = None
+    compared: dict[str, Any] = field(default_factory=dict)
 
     @property
     def whole(self) -> tuple[str, str]:
         """Code and name of the territory as a whole."""
-        areas = self.frames.territory.areas
-        return str(areas["whole"].iloc[0]), str(areas["whole_name"].iloc[0])
+        return self.frames.whole
 
     @property
     def iris(self) -> list[str]:
@@ -167,19 +180,37 @@ def run(study: Study, *, progress: Progress | None = None, jobs: int | None = No
     progress = progress or Progress.silent()
     timings: dict[str, float] = {}
     specs = {code: spec_for(study.model, code) for code in study.indicators}
+    jobs = jobs or min(os.cpu_count() or 1, 4, len(specs))
     with timed(timings, "frames"), progress.step("frames"), threadpool_limits(limits=1):
         choice = study.survey.local
         local = None if choice is None else read_local(choice, study.indicators)
+        changes = Changes.of(study, {code: spec for code, (spec, _) in specs.items()}, local)
+        # The frames of an earlier year are built beside those of the study's.
+        pending = Parallel(n_jobs=min(jobs, 2), return_as="generator")(
+            delayed(_earlier)(study, local) for _ in range(bool(changes.kept))
+        )
         frames = frames_of(study, local)
+        earlier = next(pending, None)
         require_known(study.retractions, study.indicators, frames.geos)
-    jobs = jobs or min(os.cpu_count() or 1, 4, len(specs))
     with timed(timings, "indicators"):
         results = Parallel(n_jobs=jobs, return_as="generator")(
-            delayed(_one)(code, spec, frames, seed_for(study, code), study.quality, local)
+            delayed(_one)(
+                code,
+                spec,
+                frames,
+                seed_for(study, code),
+                study.quality,
+                local,
+                changes.one(code, earlier),
+            )
             for code, (spec, _) in specs.items()
         )
         found = dict(zip(specs, progress.over("indicators", results, len(specs)), strict=True))
-    used = _used(frames, found)
+    families = None
+    if study.families:
+        with timed(timings, "families"):
+            families = _families(study, frames, found, local, jobs, progress)
+    used = _used(frames, found, earlier)
     if local is not None and choice is not None:
         used = (*used, local.survey.source, codebook_source(choice))
     estimates = combine(
@@ -192,7 +223,8 @@ def run(study: Study, *, progress: Progress | None = None, jobs: int | None = No
     verdicts = _verdicts(study, found, estimates, used)
     notes = {code: (*left, *found[code].fit.diagnostics.notes) for code, (_, left) in specs.items()}
     shown = retracted(estimates, study.retractions)
-    return Run(study, frames, found, shown, verdicts, notes, timings, local)
+    told = changes.told()
+    return Run(study, frames, found, shown, verdicts, notes, timings, local, families, told)
 
 
 def _one(
@@ -202,10 +234,56 @@ def _one(
     seed: int,
     quality: Publication,
     local: Local | None,
+    compared: Comparison | None,
 ) -> IndicatorRun:
     # The products are small and many: one thread is faster, and the bytes stay the same.
     with threadpool_limits(limits=1):
-        return run_indicator(code, spec, frames, seed=seed, quality=quality, local=local)
+        return run_indicator(
+            code, spec, frames, seed=seed, quality=quality, local=local, compared=compared
+        )
+
+
+def _earlier(study: Study, local: Local | None) -> Frames:
+    """Return the frames of the year a study compares with."""
+    if study.change is None:
+        raise InputError("the study names no earlier year", where="change.since")
+    with threadpool_limits(limits=1):
+        return frames_of(replace(study, year=study.change.since, change=None), local, own=False)
+
+
+def _families(
+    study: Study,
+    frames: Frames,
+    found: dict[str, IndicatorRun],
+    local: Local | None,
+    jobs: int,
+    progress: Progress,
+) -> pd.DataFrame:
+    """Return the families of a study, one under the other."""
+    from joblib import Parallel, delayed
+
+    members = family_members(study.indicators, study.retractions, local)
+    if not members:
+        raise StudyError(
+            "no family has two indicators to draw together",
+            where="families",
+            got=", ".join(study.indicators),
+            hint="name more indicators, or leave `families` out",
+        )
+    tables: Iterator[pd.DataFrame] = Parallel(
+        n_jobs=min(jobs, len(members)), return_as="generator"
+    )(
+        delayed(families_of)(
+            [found[code].fit for code in codes],
+            study.model,
+            frames,
+            seed=seed_for(study, f"family {family}"),
+            quality=study.quality,
+            retractions=study.retractions,
+        )
+        for family, codes in members.items()
+    )
+    return pd.concat(progress.over("families", tables, len(members)), ignore_index=True)
 
 
 def areas_of(study: Study) -> pd.DataFrame:
@@ -217,8 +295,11 @@ def areas_of(study: Study) -> pd.DataFrame:
     )
 
 
-def frames_of(study: Study, local: Local | None = None) -> Frames:
-    """Return the frames of a study, areas labelled with the territory as a whole."""
+def frames_of(study: Study, local: Local | None = None, *, own: bool = True) -> Frames:
+    """Return the frames of a study, areas labelled with the territory as a whole.
+
+    Without `own` the frame of communes in their own urban class is left out.
+    """
     territory = study.territory
     areas = areas_of(study)
     given = (*given_with(study), *([local.survey.source] if local else []))
@@ -244,12 +325,13 @@ def frames_of(study: Study, local: Local | None = None) -> Frames:
 
     finest = labelled(territory.urban)
     chosen = communes_of(finest)
-    own = None
-    if territory.urban != "own" and (chosen.areas["urban"] != chosen.areas["urban_own"]).any():
-        own = communes_of(labelled("own"))
+    own_class = None
+    differs = (chosen.areas["urban"] != chosen.areas["urban_own"]).any()
+    if own and territory.urban != "own" and differs:
+        own_class = communes_of(labelled("own"))
     national = national_frame(year=study.year, draws=study.frame.draws, seed=seed)
     cut = (finest.areas["level"] == "iris").any()
-    return Frames(chosen, national, own, finest if cut else None)
+    return Frames(chosen, national, own_class, finest if cut else None)
 
 
 def _events(study: Study) -> tuple[Event, ...] | None:
@@ -269,8 +351,12 @@ def imports_of(study: Study, areas: pd.DataFrame) -> tuple[Imported, ...]:
     )
 
 
-def _used(frames: Frames, found: dict[str, IndicatorRun]) -> tuple[Source, ...]:
-    sources = {one.name: one for one in (*frames.territory.sources, *frames.national.sources)}
+def _used(
+    frames: Frames, found: dict[str, IndicatorRun], earlier: Frames | None
+) -> tuple[Source, ...]:
+    every = [frames] if earlier is None else [earlier, frames]
+    pairs = [frame for one in every for frame in (one.territory, one.national)]
+    sources = {source.name: source for frame in pairs for source in frame.sources}
     for result in found.values():
         sources |= {source.name: source for source in result.fit.sources}
     return tuple(sources[name] for name in sorted(sources))

@@ -16,6 +16,7 @@ _LABELS: Final = {
     "fr": {
         "frames": "cadres censitaires",
         "indicators": "indicateurs",
+        "families": "familles",
         "fits": "modèles",
         "sums": "sommes par département",
         "figures": "chiffres par département",
@@ -24,6 +25,7 @@ _LABELS: Final = {
     "en": {
         "frames": "census frames",
         "indicators": "indicators",
+        "families": "families",
         "fits": "models",
         "sums": "sums by department",
         "figures": "figures by department",

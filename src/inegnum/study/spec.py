@@ -16,13 +16,14 @@ from typing import Any, Literal
 from inegnum.data.codebook import REGION
 from inegnum.data.strict import into, read_toml
 from inegnum.errors import StudyError, nearest
-from inegnum.estimates.quality import QualityLimits
 from inegnum.estimates.retract import Retraction
 from inegnum.estimators.spec import ModelSpec
 from inegnum.provenance import sha256_bytes
+from inegnum.study.publication import Change, Publication
 from inegnum.study.surveys import Surveys
 
 __all__ = [
+    "Change",
     "FrameChoice",
     "Publication",
     "Scale",
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 _LEVELS = ("epci", "commune", "iris")
+_LATER = ("retractions", "change", "families")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,45 +209,6 @@ class FrameChoice:
 
 
 @dataclass(frozen=True, slots=True)
-class Publication:
-    """How figures are shown, and what is computed beside them.
-
-    Attributes
-    ----------
-    prob : float
-        Mass of the printed intervals.
-    half_width, relative : tuple of 3 floats
-        Upper limits of classes A, B, C.
-    min_persons : float
-        Areas below are masked.
-    variants : bool
-        Whether every variant of the model is run and shown.
-    """
-
-    prob: float = 0.95
-    half_width: tuple[float, ...] = (0.03, 0.06, 0.10)
-    relative: tuple[float, ...] = (0.35, 0.70, 1.20)
-    min_persons: float = 200.0
-    variants: bool = True
-
-    def __post_init__(self) -> None:
-        if not 0.5 <= self.prob < 1:
-            raise StudyError(
-                "an interval needs a mass", where="quality.prob", got=self.prob, expected="0.5 to 1"
-            )
-        self.limits()
-
-    def limits(self) -> QualityLimits:
-        """Return the limits as the estimates stage takes them."""
-        a, r = self.half_width, self.relative
-        if len(a) != 3 or len(r) != 3:
-            raise StudyError(
-                "classes A, B and C have a limit each", where="quality", got=[a, r], expected="3"
-            )
-        return QualityLimits((a[0], a[1], a[2]), (r[0], r[1], r[2]), self.min_persons)
-
-
-@dataclass(frozen=True, slots=True)
 class Study:
     """A whole study.
 
@@ -258,6 +221,10 @@ class Study:
     indicators : tuple of str
         Codes of the registry, in the order of publication.
     territory, frame, model, quality, scale, survey : sections
+    change : Change, optional
+        An earlier year to compare with.
+    families : bool
+        Whether the indicators of each family are also drawn together.
     languages : tuple of {"fr", "en"}
     retractions : tuple of Retraction
 
@@ -282,6 +249,8 @@ class Study:
     quality: Publication = field(default_factory=Publication)
     scale: Scale = field(default_factory=Scale)
     survey: Surveys = field(default_factory=Surveys)
+    change: Change | None = None
+    families: bool = False
     retractions: tuple[Retraction, ...] = ()
 
     def __post_init__(self) -> None:
@@ -302,6 +271,14 @@ class Study:
             )
         if self.retractions and self.territory.wide:
             raise StudyError("regions and all of France withdraw nothing", where="retractions")
+        if (self.change or self.families) and self.territory.wide:
+            raise StudyError(
+                "regions and all of France have neither changes nor families",
+                where="change, families",
+                hint="run a study of the territory that is wanted",
+            )
+        if self.change is not None:
+            self.change.require_of(self.year, self.indicators)
         if not self.languages:
             raise StudyError("a report needs a language", where="languages", expected="fr, en")
 
@@ -309,8 +286,8 @@ class Study:
         """Return the study as plain values, ready for a manifest: files by their name alone."""
         named = _with_files(self, lambda path: Path(path).name)
         plain: dict[str, Any] = json.loads(json.dumps(asdict(named)))
-        # A study that withdraws nothing keeps the hash it always had.
-        return plain if self.retractions else {k: plain[k] for k in plain if k != "retractions"}
+        # A study that asks for none of these keeps the hash it always had.
+        return {k: v for k, v in plain.items() if k not in _LATER or v}
 
     def sha256(self) -> str:
         """Return the hash of the study's content, whatever the layout of its file."""
@@ -385,8 +362,12 @@ def _with_files(study: Study, place: Callable[[str], str]) -> Study:
     frame, local = study.frame, study.survey.local
     if local is not None:
         local = replace(local, file=put(local.file), codebook=put(local.codebook))
+    model = study.model
+    if model.area is not None and model.area.shapes:
+        model = replace(model, area=replace(model.area, shapes=put(model.area.shapes)))
     return replace(
         study,
+        model=model,
         survey=Surveys(local),
         territory=replace(study.territory, geojson=put(study.territory.geojson)),
         frame=replace(frame, imports=tuple(map(put, frame.imports)), events=put(frame.events)),
