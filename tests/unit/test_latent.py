@@ -39,9 +39,30 @@ def test_sparse_maps_are_the_dense_products():
     X = dense(design)
     w = np.random.default_rng(1).gamma(1.0, 1.0, len(y))
     np.testing.assert_allclose(design.X.toarray(), X)
-    np.testing.assert_allclose(design.gram(w), X.T @ (w[:, None] * X), atol=1e-10)
+    np.testing.assert_allclose(design.maps.gram(w), X.T @ (w[:, None] * X), atol=1e-10)
     C = np.cov(np.random.default_rng(2).normal(size=(design.size, 30)))
-    np.testing.assert_allclose(design.row_variances(C), np.einsum("ri,ij,rj->r", X, C, X))
+    np.testing.assert_allclose(design.maps.row_variances(C), np.einsum("ri,ij,rj->r", X, C, X))
+
+
+def test_terms_told_by_a_finer_one_are_met_through_it():
+    """Where the crossed term is silent one of its factors still speaks; another never follows."""
+    rng = np.random.default_rng(5)
+    a, b, free = rng.integers(0, 3, 300), rng.integers(-1, 4, 300), rng.integers(0, 5, 300)
+    crossed = np.where(b < 0, -1, a * 4 + b)
+    a = np.where(b < 0, 2, a)
+    terms = (
+        Term("a", a, 3, 1.0),
+        Term("b", b, 4, 1.0),
+        Term("free", free, 5, 1.0),
+        Term("a:b", crossed, 12, 1.0),
+    )
+    design = build_design(np.ones(300), np.full(300, 2.0), terms)
+    X, w = dense(design), rng.gamma(1.0, 1.0, 300)
+    assert design.maps.Z.shape == (300, 13 + 6)  # levels of a:b and of free, and of neither
+    v, u = rng.normal(size=(24, 3)), rng.normal(size=(300, 2))
+    np.testing.assert_allclose(design.maps.predictor(v), X @ v, atol=1e-12)
+    np.testing.assert_allclose(design.maps.scores(u), X.T @ u, atol=1e-12)
+    np.testing.assert_allclose(design.maps.gram(w), X.T @ (w[:, None] * X), atol=1e-10)
 
 
 def test_mode_has_no_gradient_left():

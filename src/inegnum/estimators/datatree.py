@@ -71,7 +71,7 @@ def to_datatree(found: Estimated, *, draws: int, seed: int) -> DataTree:
         coords[f"{term.name} level"] = _levels(term, found.rows.waves)
         if term.learned:
             posterior[f"sd {term.name}"] = _chains(sds[:, k])
-    eta = (found.design.X @ effects.T).T + found.design.offset
+    eta = found.design.maps.predictor(effects.T).T + found.design.offset
     loglik = found.design.y * eta - found.design.n * np.logaddexp(0.0, eta)
     by_row = {"y": ["row"], "n": ["row"]}
     tree: DataTree = az.from_dict(

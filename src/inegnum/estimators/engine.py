@@ -95,7 +95,7 @@ class Drawn:
 
     def logits(self) -> Floats:
         """Return the linear predictor of each row, shape (S, R)."""
-        return np.asarray((self.design.X @ self.effects.T).T + self.design.offset)
+        return np.asarray(self.design.maps.predictor(self.effects.T).T + self.design.offset)
 
     def block(self, name: str) -> Floats:
         """Return the draws of one block of effects, shape (S, K)."""
@@ -117,11 +117,11 @@ class Drawn:
         """
         at = self.rows.codes["wave"] == self.rows.waves.index(wave)
         centre = self.effects.mean(axis=0)
-        p = expit(self.design.X @ centre + self.design.offset)
+        p = expit(self.design.eta(centre))
         weight = np.where(at, self.rows.w, 0.0)
         weight /= weight.sum()
         rate = float(weight @ p)
-        slope = self.design.X.T @ (weight * p * (1 - p)) / (rate * (1 - rate))
+        slope = self.design.maps.scores(weight * p * (1 - p)) / (rate * (1 - rate))
         return rate, np.asarray((self.effects - centre) @ slope)
 
     def summary(self) -> pd.DataFrame:

@@ -111,15 +111,18 @@ def encode(table: pd.DataFrame) -> dict[str, Ints]:
         lookup = {level: i for i, level in enumerate(levels)} | dict.fromkeys(
             silent - {*levels}, -1
         )
-        found = values.map(lookup)
-        if found.isna().any():
+        # Each level is looked up once, however many rows carry it.
+        seen, levels_seen = pd.factorize(values)
+        unknown = [level for level in levels_seen if level not in lookup]
+        if unknown or (seen < 0).any():
             raise InputError(
                 f"unknown level of {factor}",
                 where="survey cells",
-                got=", ".join(map(repr, values[found.isna()].unique()[:5])),
+                got=", ".join(map(repr, [*unknown, *values[seen < 0].unique()][:5])),
                 expected=", ".join(levels),
             )
-        codes[factor] = np.asarray(found, dtype=np.int64)
+        places = np.array([lookup[level] for level in levels_seen], dtype=np.int64)
+        codes[factor] = places[seen]
     return codes
 
 

@@ -58,7 +58,7 @@ def prior_predictive(
     design = build_design(rows.y, rows.n, blocks(spec, rows))
     effects = _prior_effects(design, draws, np.random.default_rng(seed))
     names, shares = group_shares(rows)
-    rates = expit((design.X @ effects.T).T + design.offset) @ shares.T
+    rates = expit(design.maps.predictor(effects.T).T + design.offset) @ shares.T
     columns = dict(zip(names, rates.T, strict=True))
     for factor in FACTORS:
         levels = [name for name in names if name.startswith(f"{factor} ")]

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import csr_array
-from scipy.special import expit
 
 from inegnum.data.types import Frame, Indicator
 from inegnum.errors import ConvergenceError
@@ -23,6 +22,7 @@ from inegnum.estimators.deviations import geographic_codes, known_deviations
 from inegnum.estimators.evidence import Rows
 from inegnum.estimators.spec import FACTORS, ModelSpec, Tau
 from inegnum.estimators.terms import coefficients
+from inegnum.numerics.logistic import logistic
 from inegnum.numerics.mixture import Posterior
 from inegnum.numerics.poststratify import poststratify
 from inegnum.numerics.psis import KHAT, SHIFT, Judged, judge
@@ -62,7 +62,7 @@ def weigh(posterior: Posterior, rows: Rows, rng: np.random.Generator) -> Weighed
     effects, eta, log_ratio = posterior.weighed(_DRAWS, rng)
     names, shares = group_shares(rows)
     used = shares.any(axis=0)
-    found = judge(log_ratio, (csr_array(shares[:, used]) @ expit(eta[:, used]).T).T)
+    found = judge(log_ratio, (csr_array(shares[:, used]) @ logistic(eta[:, used]).T).T)
     return Weighed(effects, log_ratio, judged_table(names, found), found.joint)
 
 

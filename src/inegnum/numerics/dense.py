@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 
 from inegnum.errors import ConvergenceError
 
-__all__ = ["factor", "inverse", "solve", "solve_lower", "solve_upper"]
+__all__ = ["factor", "inverse", "solve", "solve_lower", "solve_upper", "subtract"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -25,7 +25,8 @@ def factor(A: Floats) -> Floats:
     ConvergenceError
         A is not positive definite.
     """
-    L, info = lapack.dpotrf(A, lower=1, clean=1)
+    # A symmetric matrix by columns is the same by rows: LAPACK copies the latter.
+    L, info = lapack.dpotrf(A.T, lower=1, clean=1)
     if info != 0:
         raise ConvergenceError(
             "a precision matrix is not positive definite",
@@ -38,7 +39,10 @@ def factor(A: Floats) -> Floats:
 def inverse(L: Floats) -> Floats:
     """Return the inverse of L L'."""
     C, _ = lapack.dpotri(L, lower=1)
-    return np.asarray(np.tril(C) + np.tril(C, -1).T)
+    # Zeros stand above the diagonal of a factor, and of what replaces it in place.
+    full = np.asarray(C + C.T)
+    np.fill_diagonal(full, np.diag(C))
+    return full
 
 
 def solve(L: Floats, b: Floats) -> Floats:
@@ -57,3 +61,12 @@ def solve_upper(L: Floats, b: Floats) -> Floats:
     """Return x with L' x = b."""
     x, _ = lapack.dtrtrs(L, b, lower=1, trans=1)
     return np.asarray(x)
+
+
+def subtract(C: Floats, reach: Floats, gain: Floats) -> Floats:
+    """Return C - reach diag(gain) reach', a symmetric C (P, P) being overwritten."""
+    columns = C if C.flags.f_contiguous else C.T
+    less = blas.dgemm(
+        -1.0, (reach * gain).T, reach.T, beta=1.0, c=columns, trans_a=1, overwrite_c=1
+    )
+    return np.asarray(less)

@@ -34,13 +34,14 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, roots_hermitenorm
+from scipy.special import roots_hermitenorm
 
 from inegnum.errors import ConvergenceError
 from inegnum.numerics import dense
 from inegnum.numerics.bym2 import CELLS, move_share, share_at, share_mass
 from inegnum.numerics.hypercube import latin_hypercube, quantile_cells
 from inegnum.numerics.latent import Conditional, Design, conditional_mode
+from inegnum.numerics.logistic import logistic
 from inegnum.numerics.mixture import Posterior, Support
 from inegnum.numerics.psis import smooth_weights
 
@@ -50,6 +51,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 GRID: Final = np.exp(np.linspace(np.log(0.005), np.log(4.0), 56))  # sds, in prior scales
+_LOG_GRID: Final = np.log(GRID)
 _STEP: Final = float(np.log(GRID[1] / GRID[0]))
 _NODES, _WEIGHTS = roots_hermitenorm(5)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
@@ -137,7 +139,7 @@ def _spread(
     """Return support points of the sds (M, T), and log prior minus log proposal of each (M,)."""
     design = surrogate.design
     marginals, shares = surrogate.marginals(surrogate.sweeps(sds, 16, learned, rng), learned)
-    log_prior = np.log(GRID) - 0.5 * GRID**2
+    log_prior = _LOG_GRID - 0.5 * GRID**2
     # A fiftieth of the prior in the proposal keeps a tail the short chain did not visit in reach.
     prior = np.exp(log_prior) / np.exp(log_prior).sum()
     u = latin_hypercube(points, len(learned) + len(shares), rng)
@@ -167,9 +169,9 @@ class Surrogate:
     @classmethod
     def at(cls, design: Design, mode: Floats) -> Surrogate:
         """Expand the likelihood of a design around a mode."""
-        p = expit(design.X @ mode + design.offset)
-        H = design.gram(design.n * p * (1 - p))
-        return cls(design, H, H @ mode + design.X.T @ (design.y - design.n * p))
+        p = logistic(design.eta(mode))
+        H = design.maps.gram(design.n * p * (1 - p))
+        return cls(design, H, H @ mode + design.maps.scores(design.y - design.n * p))
 
     def solve(self, sds: Floats) -> Floats:
         """Return the mode of the effects under the surrogate, shape (P,)."""
@@ -185,20 +187,16 @@ class Surrogate:
         chain = np.empty((count, len(sds)))
         for i in range(count):
             if i % 10 == 0:  # low-rank updates drift slowly: start again from the factors
-                Q, q = design.prior(sds)
-                C = dense.inverse(dense.factor(self.H + Q))
-                mean = C @ (self.h + q)
+                C, mean = self._moments(sds)
             for k in learned:
                 place, root = design.slices[k], design.root(k, sds)
-                block = root.T @ C[place, place] @ root
-                scaled = root.T @ mean[place]
-                sds[k], changed = _draw_sd(block, scaled, sds[k], design.terms[k].scale, rng)
+                block, scaled = _whitened(root, C[place, place], mean[place])
+                sds[k], change, c, V = _draw_sd(block, scaled, sds[k], design.terms[k].scale, rng)
                 # Woodbury, in the block's own eigenbasis: C loses or gains precision along it.
-                values, vectors = changed
-                reach = C[:, place] @ (root @ vectors)
-                gain = values / (1 + values * np.einsum("ij,ij->j", vectors, block @ vectors))
-                mean = mean - reach @ (gain * (vectors.T @ scaled))
-                C = C - (reach * gain) @ reach.T
+                reach = C[:, place] @ (V if root is None else root @ V)
+                gain = change / (1 + change * c)
+                mean = mean - reach @ (gain * (scaled @ V))
+                C = dense.subtract(C, reach, gain)
                 mixing = design.terms[k].mixing
                 if mixing is not None:
                     at = design.share_at(k)
@@ -209,76 +207,86 @@ class Surrogate:
     def marginals(self, chain: Floats, learned: list[int]) -> tuple[Floats, dict[int, Floats]]:
         """Return the law of each learned sd on `GRID` (T, G) and of each share, over a chain."""
         design = self.design
-        laws = np.zeros((len(learned), len(GRID)))
         shares = {k: np.zeros(CELLS) for k in learned if design.terms[k].mixing is not None}
+        seen: dict[int, list[tuple[Floats, Floats]]] = {k: [] for k in learned}
         for sds in chain:
-            Q, q = design.prior(sds)
-            C = dense.inverse(dense.factor(self.H + Q))
-            mean = C @ (self.h + q)
-            for j, k in enumerate(learned):
-                place, root = design.slices[k], design.root(k, sds)
-                block = root.T @ C[place, place] @ root
-                scale = design.terms[k].scale
-                laws[j] += _sd_mass(block, root.T @ mean[place], sds[k], scale)[0]
-                mixing = design.terms[k].mixing
+            C, mean = self._moments(sds)
+            for k in learned:
+                place, mixing = design.slices[k], design.terms[k].mixing
+                seen[k].append(_whitened(design.root(k, sds), C[place, place], mean[place]))
                 if mixing is not None:
                     at = sds[design.share_at(k)]
                     shares[k] += share_mass(C[place, place], mean[place], mixing, sds[k], at)
-        return laws / len(chain), {k: law / len(chain) for k, law in shares.items()}
+        masses = []
+        for k in learned:
+            blocks, scaled = (np.stack(part) for part in zip(*seen[k], strict=True))
+            law, _, _ = _sd_mass(blocks, scaled, chain[:, k], design.terms[k].scale)
+            masses.append(law.mean(axis=0))
+        return np.stack(masses), {k: law / len(chain) for k, law in shares.items()}
+
+    def _moments(self, sds: Floats) -> tuple[Floats, Floats]:
+        """Return covariance (P, P) and mean (P,) of the effects under the surrogate."""
+        Q, q = self.design.prior(sds)
+        C = dense.inverse(dense.factor(self.H + Q))
+        return C, C @ (self.h + q)
+
+
+def _whitened(root: Floats | None, block: Floats, mean: Floats) -> tuple[Floats, Floats]:
+    """Return covariance and mean of a block in coordinates where its prior is N(0, sd^2 I)."""
+    if root is None:
+        return block, mean
+    return root.T @ block @ root, root.T @ mean
 
 
 def _sd_mass(
-    block: Floats, scaled: Floats, sd: float, scale: float
+    block: Floats, scaled: Floats, sd: Floats | float, scale: float
 ) -> tuple[Floats, Floats, Floats]:
-    """Return the law of one sd given the others on the cells of `GRID`.
+    """Return the law of one sd given the others on the cells of `GRID`; leading axes are kept.
 
     Parameters
     ----------
-    block : ndarray of shape (K, K)
+    block : ndarray of shape (..., K, K)
         Posterior covariance of the block in coordinates where its prior is N(0, sd^2 I).
-    scaled : ndarray of shape (K,)
+    scaled : ndarray of shape (..., K)
         Its posterior mean there.
+    sd : float or ndarray of shape (...)
 
     Returns
     -------
-    mass : ndarray of shape (G,)
+    mass : ndarray of shape (..., G)
         Of sum 1.
-    c, V : ndarray of shape (K,), (K, K)
+    c, V : ndarray of shape (..., K), (..., K, K)
         Eigenvalues and eigenvectors of the block.
     """
     c, V = np.linalg.eigh(block)
     # Precision of the block from everything but its own prior; rounding can leave it below zero.
-    rest = np.maximum(1 / c - 1 / sd**2, 0.0)
-    information = ((V.T @ scaled) / c) ** 2
-    taus = 1 / (GRID * scale) ** 2
-    both = rest[None, :] + taus[:, None]
-    log_density = (
-        0.5 * len(c) * np.log(taus)
-        - 0.5 * np.log(both).sum(axis=1)
-        + 0.5 * (information / both).sum(axis=1)
-        - 0.5 * GRID**2
-        + np.log(GRID)
-    )
-    mass = np.exp(log_density - log_density.max())
-    return mass / mass.sum(), c, V
+    rest = np.maximum(1 / c - 1 / np.asarray(sd)[..., None] ** 2, 0.0)
+    information = ((scaled[..., None, :] @ V)[..., 0, :] / c) ** 2
+    both = rest[..., None, :] + (1 / (GRID * scale) ** 2)[:, None]
+    fit = (information[..., None, :] / both - np.log(both)).sum(axis=-1)
+    log_density = 0.5 * fit - 0.5 * GRID**2 + (1 - c.shape[-1]) * _LOG_GRID
+    mass = np.exp(log_density - log_density.max(axis=-1, keepdims=True))
+    return mass / mass.sum(axis=-1, keepdims=True), c, V
 
 
 def _draw_sd(
     block: Floats, scaled: Floats, sd: float, scale: float, rng: np.random.Generator
-) -> tuple[float, tuple[Floats, Floats]]:
+) -> tuple[float, float, Floats, Floats]:
     """Draw one sd given the others.
 
     Returns
     -------
     float
         The new sd.
-    tuple
-        Change of prior precision along each eigenvector (K,), and the eigenvectors (K, K).
+    float
+        Change of prior precision.
+    c, V : ndarray of shape (K,), (K, K)
+        Eigenvalues and eigenvectors of the block.
     """
     mass, c, V = _sd_mass(block, scaled, sd, scale)
     at = int(np.searchsorted(np.cumsum(mass), rng.random()))
     new = float(GRID[min(at, len(GRID) - 1)] * scale * np.exp(_STEP * (rng.random() - 0.5)))
-    return new, (np.full(len(c), 1 / new**2 - 1 / sd**2), V)
+    return new, 1 / new**2 - 1 / sd**2, c, V
 
 
 def _corrected(design: Design, conditional: Conditional, sds: Floats, correct: bool) -> Support:
@@ -293,16 +301,16 @@ def _corrected(design: Design, conditional: Conditional, sds: Floats, correct: b
     Q, q = design.prior(sds)
     C = dense.inverse(conditional.factor)
     mean = conditional.mode
-    variances = np.maximum(design.row_variances(C), 0.0)
+    variances = np.maximum(design.maps.row_variances(C), 0.0)
     for _ in range(2):
-        p, slope, third = _averages(design.X @ mean + design.offset, variances)
-        mean = mean + C @ (design.X.T @ (design.y - design.n * p) - Q @ mean + q)
-    factor = dense.factor(design.gram(design.n * slope) + Q)
+        p, slope, third = _averages(design.eta(mean), variances)
+        mean = mean + C @ (design.maps.scores(design.y - design.n * p) - Q @ mean + q)
+    factor = dense.factor(design.maps.gram(design.n * slope) + Q)
     return Support(mean, factor, -design.n * third, variances)
 
 
 def _averages(eta: Floats, variances: Floats) -> tuple[Floats, Floats, Floats]:
     """Return E s(x), E s'(x), E s''(x) for x ~ N(eta, variances) and s the logistic function."""
-    s = expit(eta[None, :] + _NODES[:, None] * np.sqrt(variances)[None, :])
+    s = logistic(eta[None, :] + _NODES[:, None] * np.sqrt(variances)[None, :])
     slope = s * (1 - s)
     return _WEIGHTS @ s, _WEIGHTS @ slope, _WEIGHTS @ (slope * (1 - 2 * s))

@@ -23,11 +23,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
-from scipy.special import expit
 
 from inegnum.errors import ConvergenceError, InputError
 from inegnum.numerics import dense
 from inegnum.numerics.bym2 import Mixing
+from inegnum.numerics.logistic import logistic, softplus
+from inegnum.numerics.row_maps import Block, RowMaps
 
 __all__ = [
     "Conditional",
@@ -88,7 +89,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """Rows, terms and the two sparse maps every step uses.
+    """Rows, terms and the sparse maps every step uses.
 
     Attributes
     ----------
@@ -97,12 +98,11 @@ class Design:
     slices : tuple of slice
         Place of each term among the P effects.
     X : csr_array of shape (R, P)
-    pairs : csr_array of shape (U, R)
-        ``pairs @ w`` lists the entries of X'diag(w)X that can differ from zero...
-    at : ndarray of shape (U,)
-        ...and this is where they stand in the flattened (P, P) upper triangle.
+        Effects by row.
+    maps : RowMaps
+        Products with X, cheaper than by itself.
     precisions, roots : tuple of ndarray
-        Precision of each term at sd 1, and A with A A' equal to it.
+        Precision of each term at sd 1, and A with A A' equal to it (None for the identity).
     """
 
     y: Floats
@@ -111,28 +111,18 @@ class Design:
     terms: tuple[Term, ...]
     slices: tuple[slice, ...]
     X: csr_array
-    pairs: csr_array
-    at: Ints
+    maps: RowMaps
     precisions: tuple[Floats, ...]
-    roots: tuple[Floats, ...]
+    roots: tuple[Floats | None, ...]
 
     @property
     def size(self) -> int:
         """Number of effects P."""
-        return int(self.X.shape[1])
+        return int(self.slices[-1].stop)
 
-    def gram(self, w: Floats) -> Floats:
-        """Return X'diag(w)X, shape (P, P)."""
-        flat = np.zeros(self.size * self.size)
-        flat[self.at] = self.pairs @ w
-        upper = flat.reshape(self.size, self.size)
-        return np.asarray(upper + upper.T - np.diag(np.diag(upper)))
-
-    def row_variances(self, C: Floats) -> Floats:
-        """Return diag(X C X'), shape (R,), for a symmetric C of shape (P, P)."""
-        twice = 2 * C
-        np.fill_diagonal(twice, np.diag(C))
-        return np.asarray(self.pairs.T @ twice.ravel()[self.at])
+    def eta(self, b: Floats) -> Floats:
+        """Return the linear predictor of each row at b, shape (R,)."""
+        return np.asarray(self.maps.predictor(b) + self.offset)
 
     def start(self) -> Floats:
         """Return hyperparameters to start from: an sd by term, then a share by mixed term."""
@@ -143,8 +133,8 @@ class Design:
         """Return where the hyperparameters hold the spatial share of term k."""
         return len(self.terms) + sum(t.mixing is not None for t in self.terms[:k])
 
-    def root(self, k: int, sds: Floats) -> Floats:
-        """Return A such that A A' is the prior precision of term k at sd 1."""
+    def root(self, k: int, sds: Floats) -> Floats | None:
+        """Return A such that A A' is the prior precision of term k at sd 1; None stands for I."""
         mixing = self.terms[k].mixing
         return self.roots[k] if mixing is None else mixing.root(sds[self.share_at(k)])
 
@@ -242,50 +232,18 @@ def build_design(
     _check(y, n, offset, terms)
     ends = np.cumsum([term.size for term in terms])
     slices = tuple(slice(int(e) - t.size, int(e)) for e, t in zip(ends, terms, strict=True))
-    X, pairs, at = _maps(terms, slices, len(y))
+    blocks = [Block(t.index, t.size, p.start, t.value) for t, p in zip(terms, slices, strict=True)]
+    maps = RowMaps.of(blocks, len(y))
     precisions = tuple(term.precision() for term in terms)
-    roots = tuple(np.linalg.cholesky(R) for R in precisions)
-    return Design(y, n, offset, tuple(terms), slices, X, pairs, at, precisions, roots)
-
-
-def _maps(
-    terms: Sequence[Term], slices: Sequence[slice], R: int
-) -> tuple[csr_array, csr_array, Ints]:
-    """Return X, the map from row weights to entries of X'WX, and the place of these entries."""
-    P = slices[-1].stop
-    rows = [np.flatnonzero(term.index >= 0) for term in terms]
-    values = [term.value if term.value.size else np.ones(R) for term in terms]
-    X = _sparse(
-        [
-            (r, term.index[r] + place.start, v[r])
-            for term, place, r, v in zip(terms, slices, rows, values, strict=True)
-        ],
-        (R, P),
+    roots = tuple(
+        np.linalg.cholesky(R) if term.covariance.size else None
+        for term, R in zip(terms, precisions, strict=True)
     )
-    at, blocks, used = [], [], 0
-    for k, one in enumerate(terms):
-        for m in range(k, len(terms)):
-            other = terms[m]
-            both = rows[k] if k == m else rows[k][other.index[rows[k]] >= 0]
-            local = one.index[both] * other.size + other.index[both]
-            reached = np.bincount(local, minlength=one.size * other.size) > 0
-            places = np.flatnonzero(reached)
-            at.append(
-                (places // other.size + slices[k].start) * P + places % other.size + slices[m].start
-            )
-            position = np.cumsum(reached) - 1 + used
-            blocks.append((position[local], both, values[k][both] * values[m][both]))
-            used += len(places)
-    return X, _sparse(blocks, (used, R)), np.concatenate(at)
-
-
-def _sparse(pieces: list[tuple[Ints, Ints, Floats]], shape: tuple[int, int]) -> csr_array:
-    i, j, v = (np.concatenate(part) for part in zip(*pieces, strict=True))
-    return csr_array((v, (i, j)), shape=shape)
+    return Design(y, n, offset, tuple(terms), slices, maps.Z @ maps.S, maps, precisions, roots)
 
 
 def _objective(design: Design, b: Floats, eta: Floats, Q: Floats, q: Floats) -> float:
-    loglik = design.y @ eta - design.n @ np.logaddexp(0.0, eta)
+    loglik = design.y @ eta - design.n @ softplus(eta)
     return float(loglik - 0.5 * b @ Q @ b + q @ b)
 
 
@@ -312,12 +270,12 @@ def conditional_mode(
     """
     Q, q = design.prior(sds)
     b = np.zeros(design.size) if start is None else start
-    eta = design.X @ b + design.offset
+    eta = design.eta(b)
     value = _objective(design, b, eta, Q, q)
     for step in range(1, 51):
-        p = expit(eta)
-        gradient = design.X.T @ (design.y - design.n * p) - Q @ b + q
-        L = dense.factor(design.gram(design.n * p * (1 - p)) + Q)
+        p = logistic(eta)
+        gradient = design.maps.scores(design.y - design.n * p) - Q @ b + q
+        L = dense.factor(design.maps.gram(design.n * p * (1 - p)) + Q)
         move = dense.solve(L, gradient)
         decrement = float(gradient @ move)
         b, eta, value = _damped(design, b, eta, value, move, (Q, q))
@@ -336,7 +294,7 @@ def _damped(
     design: Design, b: Floats, eta: Floats, value: float, move: Floats, prior: tuple[Floats, Floats]
 ) -> tuple[Floats, Floats, float]:
     """Take the longest of 1, 1/2, 1/4, ... of a Newton step that does not lose ground."""
-    direction = design.X @ move
+    direction = design.maps.predictor(move)
     length = 1.0
     while True:
         trial, trial_eta = b + length * move, eta + length * direction

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from inegnum.errors import InputError
 from inegnum.numerics import dense
 from inegnum.numerics.latent import Design, prior_height
+from inegnum.numerics.logistic import softplus
 
 __all__ = ["Posterior", "Support"]
 
@@ -125,7 +126,7 @@ class Posterior:
         for m in np.unique(which):
             at, support = which == m, self.supports[m]
             effects[at], rows = _draw_support(self.design, support, z[at])
-            eta[at] = (self.design.X @ effects[at].T).T + self.design.offset
+            eta[at] = self.design.maps.predictor(effects[at].T).T + self.design.offset
             density = _log_density(support, z[at], rows)
             log_ratio[at] = (
                 _log_joint(self.design, self.sds[m], effects[at], eta[at])
@@ -152,13 +153,14 @@ def _draw_support(design: Design, support: Support, z: Floats) -> tuple[Floats, 
     has that third cumulant and mean zero. Returns the draws and Xu, shape (R, S).
     """
     u = dense.solve_upper(support.factor, z.T)
-    rows = np.asarray(design.X @ u)
+    rows = design.maps.predictor(u)
     if not support.third.any():
         return np.asarray(support.mean + u.T), rows
     bent = rows * rows
     bent -= support.variances[:, None]
     bent *= support.third[:, None] / 6
-    return np.asarray(support.mean + (u + dense.solve(support.factor, design.X.T @ bent)).T), rows
+    moved = u + dense.solve(support.factor, design.maps.scores(bent))
+    return np.asarray(support.mean + moved.T), rows
 
 
 def _log_density(support: Support, z: Floats, rows: Floats) -> Floats:
@@ -174,8 +176,7 @@ def _log_density(support: Support, z: Floats, rows: Floats) -> Floats:
 
 def _log_joint(design: Design, sds: Floats, effects: Floats, eta: Floats) -> Floats:
     """Return log p(y, effects | sds) of each draw, up to the same constant."""
-    softplus = np.maximum(eta, 0.0) + np.log1p(np.exp(-np.abs(eta)))
     Q, q = design.prior(sds)
     quadratic = ((effects @ Q) * effects).sum(axis=1)
-    loglik = eta @ design.y - softplus @ design.n
+    loglik = eta @ design.y - softplus(eta) @ design.n
     return np.asarray(loglik - 0.5 * quadratic + effects @ q + prior_height(design, sds))
