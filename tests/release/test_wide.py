@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,17 +16,20 @@ import pandas as pd
 import pytest
 
 from inegnum.data.areas import load_areas
-from inegnum.errors import InputError, PublicationError
+from inegnum.errors import InputError, PublicationError, StudyError
+from inegnum.estimates.retract import Retraction
 from inegnum.estimators.spec import Anchor
 from inegnum.release.read import read_release
+from inegnum.release.report import build_report
 from inegnum.review.ladder import validate
-from inegnum.study import run
+from inegnum.study import run, run_to_folder
 from inegnum.study.rerun import rerun
 from inegnum.study.scale import recompute
 from inegnum.study.scale import run as wide
-from inegnum.study.scale.folder import wide_to_folder
+from inegnum.study.scale.folder import _require_known, wide_to_folder
 from inegnum.study.scale.levels import level_sums
 from inegnum.study.scale.partition import compute
+from inegnum.study.scale.shapes import wide_shapes
 from inegnum.study.spec import Scale, Study, Territory, parse_study
 
 pytestmark = pytest.mark.slow
@@ -231,6 +235,154 @@ def test_communes_of_france_add_up_to_the_national_rate(
         # Nodes half a logit apart; at a real run's spacing the gap is 1e-8.
         np.testing.assert_allclose(rate, fitted.national, rtol=0, atol=5e-5)
         assert np.abs(done.job.shifts[i, 0]).max() > 0.01
+
+
+def squares(codes: list[str], path: Path, *, code: str = "insee") -> Path:
+    """Write squares side by side, one an area: a file in the layout of official outlines."""
+    features = []
+    for i, geo in enumerate(codes):
+        x, y = 8.5 + 0.02 * (i % 40), 41.4 + 0.02 * (i // 40)
+        ring = [[x, y], [x + 0.02, y], [x + 0.02, y + 0.02], [x, y + 0.02], [x, y]]
+        features.append(
+            {
+                "type": "Feature",
+                "properties": {code: geo, "nom": f"Place {geo}"},
+                "geometry": {"type": "Polygon", "coordinates": [ring]},
+            }
+        )
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}), "utf-8")
+    return path
+
+
+def communes_of_corsica() -> list[str]:
+    found = [load_areas(department=name) for name in ("2A", "2B")]
+    return pd.concat(found).sort_values("epci")["geo"].tolist()
+
+
+@pytest.fixture(scope="module")
+def drawn(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same release with shapes, two withdrawals and tables for French Excel."""
+    folder = tmp_path_factory.mktemp("drawn")
+    squares(communes_of_corsica(), folder / "corse.geojson")
+    text = STUDY.decode().replace(
+        "[frame]", 'geojson = "corse.geojson"\ngeojson_code = "insee"\n[frame]'
+    )
+    text += '[scale]\ncommunes = ["parquet", "csv-fr"]\n'
+    for geo, indicator in (("2A004", "smartphone"), ("2B", "internet_daily")):
+        text += (
+            f'[[retractions]]\nindicator = "{indicator}"\ngeo = "{geo}"\ndate = "2026-11-26"\n'
+            'reason_fr = "Une caserne comptée deux fois."\nreason_en = "A barracks, twice."\n'
+        )
+    (folder / "corse.toml").write_text(text, "utf-8")
+    run_to_folder(folder / "corse.toml", folder / "drawn", workers=1)
+    return folder / "drawn"
+
+
+def test_outlines_of_communes_make_a_map_of_intercommunalities(drawn: Path) -> None:
+    table = pd.read_csv(drawn / "estimates.csv", dtype={"geo": str})
+    epci = set(table.loc[table["level"] == "epci", "geo"])
+    shapes = json.loads((drawn / "estimates.geojson").read_text("utf-8"))["features"]
+    assert {one["properties"]["geo"] for one in shapes} == epci
+    one = shapes[0]["properties"]
+    row = table[(table["geo"] == one["geo"]) & (table["indicator"] == "smartphone")].iloc[0]
+    assert one["smartphone_est"] == pytest.approx(row["est"])
+    for page in PAGES:
+        text = (drawn / page).read_text("utf-8")
+        assert text.count('<path id="g') == len(epci)
+        # One shape an indicator, patterns of classes C and D apart.
+        assert len(re.findall(r'<use href="#g\d{9}" class="', text)) == 2 * len(epci)
+        assert text.count("<figure>") == 2
+    inputs = json.loads((drawn / "manifest.json").read_text("utf-8"))["inputs"]
+    assert "corse.geojson" in {one["name"] for one in inputs}
+
+
+def test_what_is_withdrawn_leaves_every_file(release: Path, drawn: Path) -> None:
+    before, after = (pd.read_parquet(path / "communes" / "2A.parquet") for path in (release, drawn))
+    gone = (after["geo"] == "2A004") & (after["indicator"] == "smartphone")
+    assert after.loc[gone, ["class", "reason"]].to_numpy().tolist() == [["D", "retracted"]]
+    assert after.loc[gone, ["est", "lower", "people", "p_above_france"]].isna().all(axis=None)
+    pd.testing.assert_frame_equal(before[~gone], after[~gone])
+    table = pd.read_csv(drawn / "estimates.csv", dtype={"geo": str})
+    rows = table[(table["geo"] == "2B") & (table["indicator"] == "internet_daily")]
+    assert rows["reason"].tolist() == ["retracted"]
+    assert rows["est"].isna().all()
+    draws = pd.read_parquet(drawn / "draws.parquet")
+    here = draws[draws["geo"] == "2B"]
+    assert set(here["indicator"]) == {"smartphone"}
+    again = recompute(drawn, "2A004").table.set_index("indicator")
+    assert again.loc["smartphone", "reason"] == "retracted"
+    assert np.isnan(again.loc["smartphone", "est"])
+    assert not np.isnan(again.loc["internet_daily", "est"])
+    page = (drawn / "report.html").read_text("utf-8")
+    assert "Ajaccio" in page
+    assert page.count("Une caserne comptée deux fois.") == 2
+    assert "A barracks, twice." in (drawn / "report.en.html").read_text("utf-8")
+
+
+def test_communes_come_in_the_formats_asked_for(drawn: Path) -> None:
+    french = pd.read_csv(
+        drawn / "communes" / "2A-excel-fr.csv",
+        sep=";",
+        decimal=",",
+        encoding="utf-8-sig",
+        dtype={"geo": str},
+    )
+    table = pd.read_parquet(drawn / "communes" / "2A.parquet")
+    assert french["geo"].tolist() == table["geo"].tolist()
+    np.testing.assert_allclose(french["est"], table["est"])
+    book = pd.read_excel(drawn / "estimates.xlsx", dtype={"geo": str})
+    levels = pd.read_csv(drawn / "estimates.csv", dtype={"geo": str})
+    assert book["geo"].tolist() == levels["geo"].tolist()
+
+
+def test_a_page_is_written_again_from_its_folder(drawn: Path, tmp_path: Path) -> None:
+    for page, language in zip(PAGES, ("fr", "en"), strict=True):
+        again = build_report(drawn, language=language, out=tmp_path / page)
+        assert again.read_bytes() == (drawn / page).read_bytes()
+
+
+def test_a_release_with_shapes_runs_again_from_where_they_stand(drawn: Path) -> None:
+    assert rerun(drawn, files=drawn.parent) == []
+    (lost,) = rerun(drawn, files=drawn.parent / "elsewhere")
+    assert "corse.geojson" in lost
+
+
+@pytest.mark.parametrize("level", ["epci", "department", "region"])
+def test_the_level_a_file_holds_is_drawn(study: Study, level: str, tmp_path: Path) -> None:
+    areas = pd.concat(load_areas(department=name) for name in ("2A", "2B"))
+    codes = sorted(areas[level].unique())
+    path = squares(codes, tmp_path / "shapes.geojson")
+    territory = replace(study.territory, geojson=str(path), geojson_code="insee")
+    found = wide_shapes(replace(study, territory=territory))
+    assert found is not None
+    assert found[0] == level
+    assert [one["properties"]["geo"] for one in found[1]["features"]] == codes
+
+
+def test_shapes_that_lack_an_area_stop_the_run_before_the_work(
+    study: Study, tmp_path: Path
+) -> None:
+    path = squares(communes_of_corsica()[1:], tmp_path / "shapes.geojson")
+    territory = replace(study.territory, geojson=str(path), geojson_code="insee")
+    with pytest.raises(InputError, match="359 of 360") as caught:
+        wide_to_folder(replace(study, territory=territory), Scale(workers=1), tmp_path / "out")
+    assert communes_of_corsica()[0] in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["shapes.geojson"]
+
+
+def test_a_code_of_two_levels_is_withdrawn_with_its_level(study: Study, tmp_path: Path) -> None:
+    paca = replace(study, territory=Territory(regions=("93",)))
+    one = Retraction("smartphone", "93", "2026-11-26", "Base erronée.", "The frame was wrong.")
+    # 93 is a region of the study, and a department outside it.
+    _require_known(replace(paca, retractions=(one,)))
+    both = replace(study, territory=Territory(regions=("93", "11")), retractions=(one,))
+    with pytest.raises(StudyError, match="names one area"):
+        _require_known(both)
+    _require_known(replace(both, retractions=(replace(one, level="region"),)))
+    with pytest.raises(StudyError, match="names one area"):
+        _require_known(replace(both, retractions=(replace(one, level="epci"),)))
+    with pytest.raises(StudyError, match="can be withdrawn"):
+        _require_known(replace(both, retractions=(replace(one, geo="33063"),)))
 
 
 def test_pages_of_one_territory_refuse_a_wide_release(release: Path) -> None:

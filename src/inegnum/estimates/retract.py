@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,14 @@ from inegnum.errors import StudyError, nearest
 from inegnum.estimates.profiles import MASKED as GROUP_MASKED
 from inegnum.estimates.table import MASKED, Estimates
 
-__all__ = ["RETRACTED", "Retraction", "require_known", "retracted", "without_retracted"]
+__all__ = [
+    "RETRACTED",
+    "Retraction",
+    "masked_rows",
+    "require_known",
+    "retracted",
+    "without_retracted",
+]
 
 RETRACTED: Final = "retracted"
 
@@ -40,6 +47,8 @@ class Retraction:
         Day of the withdrawal, ``"2026-11-26"``.
     reason_fr, reason_en : str
         What readers are told.
+    level : str
+        Of the area, where a code names two: 93 is a department and a region.
     """
 
     indicator: str
@@ -47,6 +56,7 @@ class Retraction:
     date: str
     reason_fr: str
     reason_en: str
+    level: Literal["", "region", "department", "epci", "commune", "iris"] = ""
 
     def __post_init__(self) -> None:
         try:
@@ -76,9 +86,10 @@ class Retraction:
 
     def hits(self, table: pd.DataFrame) -> pd.Series:
         """Return which rows, by ``indicator`` and ``geo``, are withdrawn."""
-        return (table["indicator"] == self.indicator) & (
-            (self.geo == "*") | (table["geo"] == self.geo)
-        )
+        here = table["indicator"] == self.indicator
+        if self.geo != "*":
+            here &= table["geo"] == self.geo
+        return here & (table["level"] == self.level) if self.level and "level" in table else here
 
 
 def require_known(
@@ -101,7 +112,7 @@ def require_known(
                     got=value,
                     hint=nearest(value, sorted(known)),
                 )
-    named = [(one.indicator, one.geo) for one in retractions]
+    named = [(one.indicator, one.geo, one.level) for one in retractions]
     if len(set(named)) < len(named):
         twice = next(pair for pair in named if named.count(pair) > 1)
         raise StudyError("a retraction stands twice", where="retractions", got=", ".join(twice))
@@ -125,7 +136,7 @@ def retracted(estimates: Estimates, retractions: Sequence[Retraction]) -> Estima
     >>> found.table["reason"].tolist()
     ['', 'retracted']
     """
-    table = _masked(estimates.table, retractions, (*MASKED, "p_above_metropolis"))
+    table = masked_rows(estimates.table, retractions, columns=(*MASKED, "p_above_metropolis"))
     return replace(estimates, table=table)
 
 
@@ -142,16 +153,17 @@ def without_retracted(
     about = table if "geo" in table else table.assign(geo=whole)
     about = about.assign(geo=about["geo"].fillna(whole))
     if name == "profiles":
-        return _masked(table, retractions, GROUP_MASKED)
+        return masked_rows(table, retractions, columns=GROUP_MASKED)
     gone = np.zeros(len(table), dtype=bool)
     for one in retractions:
         gone |= one.hits(about).to_numpy(dtype=bool)
     return table[~gone].reset_index(drop=True) if gone.any() else table
 
 
-def _masked(
-    table: pd.DataFrame, retractions: Sequence[Retraction], columns: Sequence[str]
+def masked_rows(
+    table: pd.DataFrame, retractions: Sequence[Retraction], *, columns: Sequence[str]
 ) -> pd.DataFrame:
+    """Return a table whose withdrawn rows are of class D, these columns emptied."""
     if not retractions:
         return table
     kept = table.copy()

@@ -33,7 +33,9 @@ __all__ = [
     "seal",
     "write_bundle",
     "write_excel_fr",
+    "write_geojson",
     "write_json",
+    "write_xlsx",
 ]
 
 # What may differ between two runs of the same seed, or cannot hold its own hash.
@@ -137,7 +139,7 @@ def write_bundle(bundle: Bundle, folder: Path, *, excel_fr: bool = False) -> dic
     table = bundle.estimates.to_frame()
     table.to_csv(folder / "estimates.csv", index=False, lineterminator="\n")
     table.to_parquet(folder / "estimates.parquet", index=False, compression="zstd")
-    _write_xlsx(table, bundle.manifest, folder / "estimates.xlsx")
+    write_xlsx(table, bundle.manifest, folder / "estimates.xlsx")
     if excel_fr:
         write_excel_fr(table, folder)
     _long_draws(bundle.estimates).to_parquet(
@@ -146,16 +148,15 @@ def write_bundle(bundle: Bundle, folder: Path, *, excel_fr: bool = False) -> dic
     for stem, extra in bundle.tables.items():
         extra.to_csv(folder / f"{stem}.csv", index=False, lineterminator="\n")
     if bundle.geometry is not None:
-        collection = _with_properties(bundle.geometry, table)
-        write_json(collection, folder / "estimates.geojson", indent=None)
+        write_geojson(bundle.geometry, table, folder)
     write_json(dict(bundle.manifest), folder / "manifest.json", indent=2)
     return seal(folder, bundle.timings)
 
 
-def write_excel_fr(table: pd.DataFrame, folder: Path) -> None:
-    """Write ``estimates-excel-fr.csv``: ``;`` and decimal commas."""
+def write_excel_fr(table: pd.DataFrame, folder: Path, name: str = "estimates-excel-fr.csv") -> None:
+    """Write a CSV with ``;`` and decimal commas."""
     table.to_csv(
-        folder / "estimates-excel-fr.csv",
+        folder / name,
         index=False,
         sep=";",
         decimal=",",
@@ -207,9 +208,15 @@ def _long(draws: Draws, step: int) -> pd.DataFrame:
     return keys
 
 
-def _with_properties(geometry: Mapping[str, Any], table: pd.DataFrame) -> dict[str, Any]:
-    """Return the collection with each area's estimates flattened into its properties."""
-    fields = ("est", "lower", "upper", "class", "people", "p_above_metropolis")
+def write_geojson(
+    geometry: Mapping[str, Any],
+    table: pd.DataFrame,
+    folder: Path,
+    *,
+    above: str = "p_above_metropolis",
+) -> None:
+    """Write ``estimates.geojson``: shapes, each area's estimates flattened into its properties."""
+    fields = ("est", "lower", "upper", "class", "people", above)
     rows: dict[str, dict[str, Any]] = {}
     for row in table.to_dict("records"):
         place = rows.setdefault(str(row["geo"]), {})
@@ -223,7 +230,8 @@ def _with_properties(geometry: Mapping[str, Any], table: pd.DataFrame) -> dict[s
         features.append(
             {**feature, "properties": {**feature["properties"], **rows.get(str(geo), {})}}
         )
-    return {"type": "FeatureCollection", "features": features}
+    collection = {"type": "FeatureCollection", "features": features}
+    write_json(collection, folder / "estimates.geojson", indent=None)
 
 
 def write_json(value: Any, path: Path, *, indent: int | None) -> None:
@@ -232,7 +240,7 @@ def write_json(value: Any, path: Path, *, indent: int | None) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def _write_xlsx(table: pd.DataFrame, manifest: Mapping[str, Any], path: Path) -> None:
+def write_xlsx(table: pd.DataFrame, manifest: Mapping[str, Any], path: Path) -> None:
     """Write the table and its provenance as a workbook with the same bytes each time."""
     import datetime
 

@@ -22,7 +22,7 @@ from inegnum.estimates.families import FAMILY_COLUMNS, FAMILY_MASKED
 from inegnum.estimates.merge import MERGED_COLUMNS
 from inegnum.estimates.profiles import COLUMNS as GROUP_COLUMNS
 from inegnum.estimates.profiles import MASKED as GROUP_MASKED
-from inegnum.provenance import sha256_bytes
+from inegnum.release.opened import checked, is_wide, manifest_of
 
 __all__ = ["COLUMNS", "IndicatorNote", "Release", "Territory", "read_release"]
 
@@ -165,7 +165,7 @@ class Release:
 
     def draws(self) -> pd.DataFrame:
         """Read the joint draws: ``level, geo, indicator, draw, value``."""
-        raw = _checked(self.path, "draws.parquet", self.manifest["outputs"])
+        raw = checked(self.path, "draws.parquet", self.manifest["outputs"])
         return pd.read_parquet(io.BytesIO(raw))
 
 
@@ -210,7 +210,7 @@ def read_release(path: Path) -> Release:
     _check_masked(tables["merged.csv"], MASKED, "merged.csv")
     _check_masked(tables["change.csv"], CHANGE_MASKED, "change.csv")
     _check_masked(tables["families.csv"], FAMILY_MASKED, "families.csv")
-    geometry = json.loads(_checked(path, SHAPES, outputs)) if SHAPES in outputs else None
+    geometry = json.loads(checked(path, SHAPES, outputs)) if SHAPES in outputs else None
     territory = _record(Territory, manifest["territory"], "territory", path / "manifest.json")
     return Release(
         path=path,
@@ -230,26 +230,8 @@ def read_release(path: Path) -> Release:
 
 
 def _manifest(path: Path) -> dict[str, Any]:
-    file = path / "manifest.json"
-    try:
-        manifest = json.loads(file.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise ProvenanceError(
-            "this folder is not a release",
-            where=str(path),
-            got="no manifest.json",
-            expected="the folder written by `inegnum run`",
-            hint="give the folder itself, not one of its files",
-        ) from error
-    except json.JSONDecodeError as error:
-        raise ProvenanceError(
-            "the manifest cannot be read",
-            where=str(file),
-            got=str(error),
-            expected="JSON",
-            hint="run `inegnum run` again: a release is written whole or not at all",
-        ) from error
-    if manifest.get("scale", {}).get("kind") == "wide":
+    manifest = manifest_of(path)
+    if is_wide(manifest):
         raise PublicationError(
             "regions and all of France have pages of their own",
             where=str(path),
@@ -261,40 +243,16 @@ def _manifest(path: Path) -> dict[str, Any]:
     if missing:
         raise ProvenanceError(
             "the manifest lacks entries",
-            where=str(file),
+            where=str(path / "manifest.json"),
             got=", ".join(manifest),
             expected=", ".join(missing),
             hint="the release was written by another version: run `inegnum run` again",
         )
-    return dict(manifest)
-
-
-def _checked(path: Path, name: str, outputs: Mapping[str, str]) -> bytes:
-    file = path / name
-    if name not in outputs:
-        raise ProvenanceError(
-            "a file is not listed in the manifest",
-            where=str(file),
-            expected=f"one of: {', '.join(sorted(outputs))}",
-            hint="run `inegnum run` again",
-        )
-    if not file.is_file():
-        raise ProvenanceError("a file of the release is missing", where=str(file))
-    data = file.read_bytes()
-    found = sha256_bytes(data)
-    if found != outputs[name]:
-        raise ProvenanceError(
-            "a file of the release changed since it was written",
-            where=str(file),
-            got=f"sha256 {found[:12]}...",
-            expected=f"sha256 {str(outputs[name])[:12]}...",
-            hint="figures are never edited by hand: run `inegnum run` again",
-        )
-    return data
+    return manifest
 
 
 def _table(path: Path, name: str, outputs: Mapping[str, str]) -> pd.DataFrame:
-    raw = _checked(path, name, outputs)
+    raw = checked(path, name, outputs)
     wanted = {**COLUMNS, **OPTIONAL}[name]
     # Empty reason is the empty string; elsewhere an empty field is a missing number.
     text: dict[str, type[str]] = {column: str for column in TEXT if column in wanted}

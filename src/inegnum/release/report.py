@@ -19,6 +19,8 @@ from inegnum.release.areas import area_block, level_outline
 from inegnum.release.cards import CardView, card, nation_rate
 from inegnum.release.changes import withdrawn_rows
 from inegnum.release.charts import Band, dots, stairs
+from inegnum.release.national import build_national
+from inegnum.release.opened import is_wide, manifest_of
 from inegnum.release.pages import (
     METRICS,
     asset,
@@ -84,6 +86,8 @@ def build_report(release: Path, *, language: str, out: Path) -> Path:
             got="its folder does not exist",
             hint="give a file name in a folder that exists and can be written",
         )
+    if is_wide(manifest_of(release)):
+        return build_national(release, language=language, out=out)
     html = render(read_release(release), words)
     partial = out.with_name(out.name + ".part")
     try:

@@ -26,6 +26,9 @@ __all__ = [
     "ReferenceView",
     "area_views",
     "indicator_view",
+    "rate_breaks",
+    "rate_colour",
+    "rate_legend",
 ]
 
 FAMILIES: Final = ("uses", "ease", "equipment", "connection")
@@ -172,9 +175,25 @@ def _area(row: pd.Series[Any], note: IndicatorNote, edges: list[float], words: P
         interval=words.interval(lower, upper),
         people=people,
         gap="" if math.isnan(gaps[0]) else words.short_gap(*gaps),
-        colour=f"k{_bin(est, edges)}",
+        colour=rate_colour(est, edges),
         need=need[0],
         sentence=sentence,
+    )
+
+
+def rate_colour(rate: float, edges: list[float]) -> str:
+    """Return the CSS class of a rate between the edges of `rate_breaks`."""
+    return f"k{_bin(rate, edges)}"
+
+
+def rate_legend(edges: list[float], words: Phrases) -> tuple[LegendKey, ...]:
+    """Return the colours between the edges of `rate_breaks`, in words."""
+    return tuple(
+        LegendKey(
+            rate_colour(low, edges),
+            words["legend.range"].format(lower=words.hundred(low), upper=words.hundred(high)),
+        )
+        for low, high in pairwise(edges)
     )
 
 
@@ -193,13 +212,6 @@ def indicator_view(
     areas = area_views(release, code, words, level)
     rates = release.at(level, code)["est"].dropna().tolist()
     edges = rate_breaks(rates)
-    legend = tuple(
-        LegendKey(
-            f"k{_bin(low, edges)}",
-            words["legend.range"].format(lower=words.hundred(low), upper=words.hundred(high)),
-        )
-        for low, high in pairwise(edges)
-    )
     nation = nation_rate(release, code)
     whole = release.whole(code)
     return IndicatorView(
@@ -214,7 +226,7 @@ def indicator_view(
         nation="" if nation is None else words["explore.france"].format(rate=words.hundred(nation)),
         whole=_whole_line(release, whole, words),
         areas=areas,
-        rate_legend=legend,
+        rate_legend=rate_legend(edges, words),
         all_masked=not rates,
     )
 

@@ -57,7 +57,7 @@ from inegnum.study.together import (
     family_members,
 )
 
-__all__ = ["Run", "areas_of", "frames_of", "imports_of", "run", "seed_for", "timed"]
+__all__ = ["Run", "areas_of", "events_of", "frames_of", "imports_of", "run", "seed_for", "timed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +303,7 @@ def frames_of(study: Study, local: Local | None = None, *, own: bool = True) -> 
     territory = study.territory
     areas = areas_of(study)
     given = (*given_with(study), *([local.survey.source] if local else []))
-    same_geography(given, list(areas["geo"]), events=_events(study))
+    same_geography(given, list(areas["geo"]), events=events_of(study))
     imports = imports_of(study, areas)
     seed = seed_for(study, "frame")
     code = territory.epci or territory.department or study.name
@@ -334,14 +334,14 @@ def frames_of(study: Study, local: Local | None = None, *, own: bool = True) -> 
     return Frames(chosen, national, own_class, finest if cut else None)
 
 
-def _events(study: Study) -> tuple[Event, ...] | None:
+def events_of(study: Study) -> tuple[Event, ...] | None:
     """Return the events of communes a study names, None when it names none."""
     return read_events(Path(study.frame.events)) if study.frame.events else None
 
 
 def imports_of(study: Study, areas: pd.DataFrame) -> tuple[Imported, ...]:
     """Return the census files a study names, brought to the communes of the package."""
-    events = _events(study)
+    events = events_of(study)
     departments = tuple(sorted(areas["department"].unique()))
     return tuple(
         brought_forward(
@@ -366,7 +366,7 @@ def _moved(study: Study, estimates: Estimates) -> list[str]:
     """Return what changed in the territory's communes since the package's older tables."""
     table = estimates.table
     communes = table.loc[table["level"] == "commune", "geo"].unique()
-    return changed_since_margins(list(map(str, communes)), events=_events(study))
+    return changed_since_margins(list(map(str, communes)), events=events_of(study))
 
 
 def _verdicts(

@@ -19,6 +19,7 @@ from inegnum.errors import StudyError, nearest
 from inegnum.estimates.retract import Retraction
 from inegnum.estimators.spec import ModelSpec
 from inegnum.provenance import sha256_bytes
+from inegnum.study.computing import Scale
 from inegnum.study.publication import Change, Publication
 from inegnum.study.surveys import Surveys
 
@@ -109,70 +110,20 @@ class Territory:
             )
         if len(set(self.regions)) != len(self.regions):
             raise StudyError("a region stands twice", where="territory.regions", got=self.regions)
-        if self.wide and (self.levels != _LEVELS[:2] or self.geojson):
+        if self.wide and self.levels != _LEVELS[:2]:
             raise StudyError(
-                "regions and all of France have neither IRIS nor a map",
-                where="territory.levels or territory.geojson",
-                hint="leave both out; communes, EPCI, departments and regions are always given",
+                "regions and all of France are estimated by commune, not by IRIS",
+                where="territory.levels",
+                got=", ".join(self.levels),
+                expected="nothing: communes, EPCI, departments and regions are always given",
+                hint="name bases of IRIS in frame.imports for finer frames of communes; IRIS "
+                "themselves are estimated by a study of an EPCI or a department",
             )
 
     @property
     def wide(self) -> bool:
         """Whether communes are too many for one table: regions, or all of France."""
         return self.france or bool(self.regions)
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """How a wide territory is computed and kept; figures do not depend on the first three.
-
-    Attributes
-    ----------
-    partitions : int
-        Pieces of work handed out; each is one department or more, whole.
-    workers : int
-        Processes; 0 for as many as there are processors.
-    scheduler : str
-        Nothing for processes of this machine, ``"local"`` for a Dask cluster on it, or the address
-        of a Dask scheduler (``"tcp://host:8786"``).
-    draws : tuple of {"france", "region", "department", "epci"}
-        Levels whose joint draws are written; those of a commune are recomputed from the seed.
-    """
-
-    partitions: int = 96
-    workers: int = 0
-    scheduler: str = ""
-    draws: tuple[Literal["france", "region", "department", "epci"], ...] = (
-        "france",
-        "region",
-        "department",
-        "epci",
-    )
-
-    def __post_init__(self) -> None:
-        for name, low in (("partitions", 1), ("workers", 0)):
-            if not low <= getattr(self, name) <= 10_000:
-                raise StudyError(
-                    "a number of pieces or processes is out of range",
-                    where=f"scale.{name}",
-                    got=getattr(self, name),
-                    expected=f"{low} to 10000",
-                )
-        if self.scheduler not in ("", "local") and "://" not in self.scheduler:
-            raise StudyError(
-                "a scheduler is named by its address",
-                where="scale.scheduler",
-                got=self.scheduler,
-                expected='"", "local", or an address such as "tcp://host:8786"',
-            )
-
-    def on(self, scheduler: str | None, workers: int | None) -> Scale:
-        """Return the same work elsewhere; None keeps what the study says."""
-        return replace(
-            self,
-            scheduler=self.scheduler if scheduler is None else scheduler,
-            workers=self.workers if workers is None else workers,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +220,6 @@ class Study:
                 where="indicators",
                 got=f"named twice: {', '.join(sorted(twice))}" if twice else "none",
             )
-        if self.retractions and self.territory.wide:
-            raise StudyError("regions and all of France withdraw nothing", where="retractions")
         if (self.change or self.families) and self.territory.wide:
             raise StudyError(
                 "regions and all of France have neither changes nor families",
@@ -287,6 +236,8 @@ class Study:
         named = _with_files(self, lambda path: Path(path).name)
         plain: dict[str, Any] = json.loads(json.dumps(asdict(named)))
         # A study that asks for none of these keeps the hash it always had.
+        if self.scale.communes == Scale().communes:
+            del plain["scale"]["communes"]
         return {k: v for k, v in plain.items() if k not in _LATER or v}
 
     def sha256(self) -> str:

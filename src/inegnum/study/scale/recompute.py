@@ -16,6 +16,8 @@ from inegnum.data.margins import commune_margins
 from inegnum.data.strict import into
 from inegnum.draws import Draws
 from inegnum.errors import InputError, ProvenanceError, nearest
+from inegnum.estimates.retract import masked_rows
+from inegnum.estimates.table import MASKED
 from inegnum.estimators.blocks import Posterior, block_counts
 from inegnum.estimators.terms import Coefficients
 from inegnum.provenance import read_checked
@@ -89,6 +91,8 @@ def recompute(release: str | Path, commune: str) -> Recomputed:
             rates.append(rate[:, at])
             persons.append(people[:, at])
     table = pd.concat(rows, ignore_index=True)
+    study = into(Study, manifest["study"], where="manifest.json")
+    table = masked_rows(table, study.retractions, columns=(*MASKED, "p_above_france"))
     items = table[["level", "geo", "indicator"]]
     return Recomputed(table, Draws(np.stack(rates, axis=1), items), np.stack(persons, axis=1))
 
