@@ -2,9 +2,10 @@
 
 Units that share every category share their g-weight, so calibration on categorical margins is a
 problem on distinct cells: one pass over the codes gives the cells' weights, another writes the
-units' weights. Both passes go tile by tile, so that beyond input and output memory is a constant;
-codes and weights are checked while a tile is at hand, and its keys may wait where its weights will
-be written.
+units' weights. Both passes go tile by tile, so that beyond input and output memory is a constant
+and what the cells themselves take; codes and weights are checked while a tile is at hand, and its
+keys may wait where its weights will be written. Where the table of all combinations would be large,
+the combinations found are kept in order and looked up instead.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _TILE: Final = 131_072
 _LOOKED_UP: Final = 65_536
 # A dense table of cells up to this size costs less than sorting the keys.
 _DENSE: Final = 1 << 22
+# A key of this many bits is a positive 64-bit integer.
+_KEY_BITS: Final = 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Cells:
     _units: tuple[Codes, ...]
     _sizes: tuple[int, ...]
     _place: npt.NDArray[np.intp]
-    _keys: npt.NDArray[np.intp] | None
+    _known: _Known | None
 
     def expand(self, values: Floats, unit: Floats, keyed: Floats | None = None) -> Floats:
         """Return ``unit * values[cell of the unit]``, shape (n,); 0 where the unit has no cell.
@@ -63,11 +66,9 @@ class Cells:
         """
         out = np.empty(unit.size) if keyed is None else keyed
         table = np.append(values, 0.0)[self._place]
-        if self._keys is not None:
-            np.multiply(table[self._keys], unit, out=out)
-            return out
-        tiles = _tiles(self._units, self._sizes) if keyed is None else _kept(keyed)
-        looked_up = np.empty(min(unit.size, _TILE if keyed is None else _LOOKED_UP))
+        again = keyed is None or self._known is not None
+        tiles = self._ranked() if again else _kept(out)
+        looked_up = np.empty(min(unit.size, _TILE if again else _LOOKED_UP))
         for at, key in tiles:
             found = looked_up[: key.size]
             # Keys are known to be in the table: "wrap" only spares a copy against errors.
@@ -78,12 +79,15 @@ class Cells:
     def sums(self, values: Floats) -> Floats:
         """Return unit values added up by cell, shape (m,)."""
         total = np.zeros(self._place.size)
-        if self._keys is not None:
-            total += np.bincount(self._keys, values, self._place.size)
-        else:
-            for at, key in _tiles(self._units, self._sizes):
-                total += np.bincount(key, values[at], self._place.size)
+        for at, key in self._ranked():
+            _add_up(total, key, values[at])
         return np.asarray(total[self._place < self.d.size])
+
+    def _ranked(self) -> Iterator[tuple[slice, Keys]]:
+        """Yield each tile of units with its positions in `_place`."""
+        if self._known is None:
+            return _tiles(self._units, self._sizes)
+        return self._known.ranks(self._units)
 
 
 def collapse(
@@ -142,22 +146,109 @@ def _require_in_range(code: Codes, size: int) -> None:
         raise InputError("a code is out of range")
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Combinations found, in order, for keys too many to lay out in a table.
+
+    Variables are taken in turn while their bits fit in a key; what was found so far then becomes
+    one variable, the rank of its combinations, and the next ones follow it.
+
+    Attributes
+    ----------
+    bits : tuple of int
+        Bits of each variable.
+    stages : tuple of (int, ndarray)
+        Variables taken up to each stage, and the keys found there in increasing order.
+    """
+
+    bits: tuple[int, ...]
+    stages: tuple[tuple[int, Keys], ...] = ()
+
+    def ranks(self, units: tuple[Codes, ...]) -> Iterator[tuple[slice, Keys]]:
+        """Yield each tile of units with the ranks of its combinations among those found."""
+        return self.keys(units, self.stages[-1][0])
+
+    def keys(self, units: tuple[Codes, ...], stop: int) -> Iterator[tuple[slice, Keys]]:
+        """Yield each tile with ranks at the last stage, followed by variables up to `stop`."""
+        n = len(units[0])
+        for start in range(0, n, _TILE):
+            at = slice(start, min(start + _TILE, n))
+            key = np.zeros(at.stop - start, dtype=np.int64)
+            done = 0
+            for upto, found in self.stages:
+                self._append(key, units, at, slice(done, upto))
+                key = _ranked_among(found, key)
+                done = upto
+            self._append(key, units, at, slice(done, stop))
+            yield at, key
+
+    def _append(self, key: Keys, units: tuple[Codes, ...], at: slice, taken: slice) -> None:
+        for code, bits in zip(units[taken], self.bits[taken], strict=True):
+            np.left_shift(key, bits, out=key)
+            np.bitwise_or(key, code[at], out=key, dtype=np.int64)
+
+    def next_stop(self) -> int:
+        """Return up to which variable keys still fit after the ranks of the last stage."""
+        stop = self.stages[-1][0] if self.stages else 0
+        used = len(self.stages[-1][1]).bit_length() if self.stages else 0
+        while stop < len(self.bits) and used + self.bits[stop] <= _KEY_BITS:
+            used += self.bits[stop]
+            stop += 1
+        return stop
+
+    def codes(self, keys: Keys) -> tuple[npt.NDArray[np.intp], ...]:
+        """Return the codes of combinations, given their keys at the last stage."""
+        out: tuple[npt.NDArray[np.intp], ...] = ()
+        for i in range(len(self.stages) - 1, -1, -1):
+            start = self.stages[i - 1][0] if i else 0
+            shape = tuple(1 << b for b in self.bits[start : self.stages[i][0]])
+            out = _decode(keys, shape) + out
+            if i:
+                keys = self.stages[i - 1][1][keys >> sum(self.bits[start : self.stages[i][0]])]
+        return out
+
+
 def _collapse_sorted(units: tuple[Codes, ...], shape: tuple[int, ...], d: Floats) -> Cells:
     """Collapse when the full table would be larger than the data."""
     if not (d.min() >= 0 and np.isfinite(d).all()):
         raise InputError("a weight is negative or not finite")
-    keys = np.zeros(d.size, dtype=np.intp)
-    for code, size in zip(units, shape, strict=True):
-        if keys.size and int(keys.max()) > np.iinfo(np.intp).max // (size + 1):
-            keys = np.asarray(np.unique(keys, return_inverse=True)[1], dtype=np.intp)
-        keys = keys * size + code
-    _, first, keys = np.unique(keys, return_index=True, return_inverse=True)
-    mass = np.bincount(keys, d, first.size)
-    found = np.flatnonzero(mass > 0)
-    place = np.full(first.size, found.size, dtype=np.intp)
-    place[found] = np.arange(found.size)
-    cell_codes = tuple(np.asarray(c[first[found]], dtype=np.intp) for c in units)
-    return Cells(cell_codes, mass[found], units, shape, place, np.asarray(keys, dtype=np.intp))
+    known = _Known(_bits(shape))
+    while not known.stages or known.stages[-1][0] < len(units):
+        stop = known.next_stop()
+        found, mass = _distinct(known.keys(units, stop), d)
+        known = _Known(known.bits, (*known.stages, (stop, found)))
+    live = np.flatnonzero(mass > 0)
+    place = np.full(found.size, live.size, dtype=np.intp)
+    place[live] = np.arange(live.size)
+    return Cells(known.codes(found[live]), mass[live], units, shape, place, known)
+
+
+def _distinct(tiles: Iterator[tuple[slice, Keys]], d: Floats) -> tuple[Keys, Floats]:
+    """Return the distinct keys of all tiles, in increasing order, and the weight of each."""
+    found, mass = np.zeros(0, dtype=np.int64), np.zeros(0)
+    for at, key in tiles:
+        own, row = np.unique(key, return_inverse=True)
+        at_own = np.searchsorted(found, own)
+        new = (at_own == found.size) | (np.append(found, -1)[at_own] != own)
+        if new.any():
+            found = np.insert(found, at_own[new], own[new])
+            mass = np.insert(mass, at_own[new], 0.0)
+        _add_up(mass, np.searchsorted(found, own)[row], d[at])
+    return found, mass
+
+
+def _ranked_among(found: Keys, key: Keys) -> Keys:
+    """Return where keys stand among those found; in order they are looked up far faster."""
+    own, row = np.unique(key, return_inverse=True)
+    return np.searchsorted(found, own)[row]
+
+
+def _add_up(total: Floats, place: Keys, values: Floats) -> None:
+    """Add values to the totals at their places; a long table is not gone through for each tile."""
+    if total.size <= 4 * place.size:
+        total += np.bincount(place, values, total.size)
+    else:
+        np.add.at(total, place, values)
 
 
 def _tiles(
