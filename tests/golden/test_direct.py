@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -59,6 +61,32 @@ def same(result: direct.Direct, est: object, se: object, rtol: float = EXACT) ->
     np.testing.assert_allclose(result.table["se"], np.atleast_1d(se), rtol=rtol)
 
 
+FIELDS = {"se": "se", "cv": "cv", "ci_l": "lower", "ci_u": "upper", "deff": "deff", "DEff": "deff"}
+
+
+def same_row(result: direct.Direct, row: pd.Series, rtol: float = EXACT) -> None:
+    """Compare every field R gives of one estimate: its error, cv, interval and design effect."""
+    same_by(result, row.drop("term", errors="ignore").to_frame().T.astype(float), "estimate", rtol)
+
+
+def with_t(result: direct.Direct, df: float) -> direct.Direct:
+    """Return an estimate whose interval takes a t quantile instead of the normal one."""
+    half = special.stdtrit(df, 0.975) * result.table["se"]
+    table = result.table.assign(lower=result.table["est"] - half, upper=result.table["est"] + half)
+    return replace(result, table=table)
+
+
+def same_by(result: direct.Direct, by: pd.DataFrame, y: str, rtol: float = EXACT) -> None:
+    """Compare every field R gives of a variable, domain by domain."""
+    np.testing.assert_allclose(result.table["est"], by[y], rtol=rtol)
+    given = {field: name for field in FIELDS for name in (field, f"{field}.{y}") if name in by}
+    assert "se" in given
+    for field, name in given.items():
+        np.testing.assert_allclose(result.table[FIELDS[field]], by[name], rtol=rtol)
+    if f"var.{y}" in by:
+        np.testing.assert_allclose(result.table["se"] ** 2, by[f"var.{y}"], rtol=rtol)
+
+
 @pytest.mark.parametrize(
     ("case", "distance"),
     [
@@ -73,11 +101,8 @@ def test_standard_errors_know_of_calibration(clus1, case, distance):
     design = survey_design(clus1, weights=fit, clusters="dnum", fpc="fpc")
     means, totals = golden(case, "mean", "term"), golden(case, "total", "term")
     for y in ("api00", "enroll"):
-        same(direct.mean(design, y), means.loc[y, "estimate"], means.loc[y, "se"])
-        same(direct.total(design, y), totals.loc[y, "estimate"], totals.loc[y, "se"])
-        row = direct.mean(design, y).table.iloc[0]
-        assert row["lower"] == pytest.approx(means.loc[y, "ci_l"], rel=EXACT)
-        assert row["cv"] == pytest.approx(means.loc[y, "cv"], rel=EXACT)
+        same_row(direct.mean(design, y), means.loc[y])
+        same_row(direct.total(design, y), totals.loc[y])
     # A variable that is itself a margin has no variance left; R shows rounding noise.
     assert direct.mean(design, "api99").table["se"][0] < 1e-9
 
@@ -88,13 +113,13 @@ def test_domains_after_calibration(clus1):
         design = survey_design(clus1, weights=fit, clusters="dnum", fpc="fpc")
         by = golden(case, "by")
         for y in ("api00", "enroll"):
-            same(direct.mean(design, y, by="stype"), by[y], by[f"se.{y}"])
+            same_by(direct.mean(design, y, by="stype"), by, y)
     fit = calibrate(clus1, API, weights="pw", distance="linear")
     design = survey_design(clus1, weights=fit, clusters="dnum", fpc="fpc")
     by = golden("svy_calib_linear", "by_awards")
-    same(direct.total(design, "enroll", by="awards"), by["enroll"], by["se"])
+    same_by(direct.total(design, "enroll", by="awards"), by, "enroll")
     expected = golden("svy_calib_linear", "ratio").iloc[0]
-    same(direct.ratio(design, "api.stu", "enroll"), expected["estimate"], expected["se"])
+    same_row(direct.ratio(design, "api.stu", "enroll"), expected)
 
 
 def test_rake_and_poststratify(clus1):
@@ -103,20 +128,20 @@ def test_rake_and_poststratify(clus1):
     )
     means, totals = golden("svy_rake", "mean", "term"), golden("svy_rake", "total", "term")
     for y in ("api00", "enroll"):
-        same(direct.mean(design, y), means.loc[y, "estimate"], means.loc[y, "se"])
+        same_row(direct.mean(design, y), means.loc[y])
     for y in ("api.stu", "enroll"):
-        same(direct.total(design, y), totals.loc[y, "estimate"], totals.loc[y, "se"])
+        same_row(direct.total(design, y), totals.loc[y])
     by = golden("svy_rake", "by")
-    same(direct.mean(design, "api00", by="stype"), by["api00"], by["se"])
+    same_by(direct.mean(design, "api00", by="stype"), by, "api00")
     fit = poststratify_weights(clus1, {"stype": API["stype"]}, weights="pw")
     design = survey_design(clus1, weights=fit, clusters="dnum", fpc="fpc")
     means = golden("svy_poststratify", "mean", "term")
     for y in ("api00", "enroll"):
-        same(direct.mean(design, y), means.loc[y, "estimate"], means.loc[y, "se"])
+        same_row(direct.mean(design, y), means.loc[y])
     expected = golden("svy_poststratify", "total").iloc[0]
-    same(direct.total(design, "enroll"), expected["estimate"], expected["se"])
+    same_row(direct.total(design, "enroll"), expected)
     by = golden("svy_poststratify", "by")
-    same(direct.mean(design, "api00", by="sch.wide"), by["api00"], by["se"])
+    same_by(direct.mean(design, "api00", by="sch.wide"), by, "api00")
 
 
 def test_one_weight_per_cluster():
@@ -129,35 +154,37 @@ def test_one_weight_per_cluster():
         )
         design = survey_design(sample, weights=fit, clusters=["dnum", "snum"], fpc=["fpc1", "fpc2"])
         expected = golden("svy_calib_aggregate", f"mean_{distance}", "term")
-        same(direct.mean(design, "api00"), *expected.loc["api00", ["estimate", "se"]])
+        same_row(direct.mean(design, "api00"), expected.loc["api00"])
         elementary = (sample["stype"] == "E").to_numpy(dtype=float)
-        same(direct.mean(design, elementary), *expected.loc["stypeE", ["estimate", "se"]])
+        same_row(direct.mean(design, elementary), expected.loc["stypeE"])
 
 
 def test_stratified(strat):
     means = golden("svy_strat_base", "mean", "term")
     for y in ("api00", "api99", "enroll"):
         result = direct.mean(strat, y)
-        same(result, means.loc[y, "estimate"], means.loc[y, "se"])
-        assert result.table["deff"][0] == pytest.approx(means.loc[y, "deff"], rel=EXACT)
+        same_row(result, means.loc[y])
     # With a t quantile on the design's degrees of freedom instead of the normal one.
     student = golden("svy_strat_base", "mean_t_ci", "term")
-    half = special.stdtrit(strat.df, 0.975) * result.table["se"][0]
-    assert result.table["est"][0] + half == pytest.approx(student.loc["enroll", "ci_u"], rel=EXACT)
+    same_row(with_t(result, strat.df), student.loc["enroll"])
     expected = golden("svy_strat_base", "total", "term").loc["enroll"]
     result = direct.total(strat, "enroll")
-    same(result, expected["estimate"], expected["se"])
-    assert result.table["deff"][0] == pytest.approx(expected["deff"], rel=EXACT)
+    same_row(result, expected)
     expected = golden("svy_strat_base", "ratio").iloc[0]
-    same(direct.ratio(strat, "api.stu", "enroll"), expected["estimate"], expected["se"])
+    same_row(direct.ratio(strat, "api.stu", "enroll"), expected)
     assert strat.df == golden("svy_strat_base", "misc")["value"][0]
-    # Joint covariance, through linear combinations of the two influence functions.
-    y = {v: strat.values(v) for v in ("api00", "enroll")}
+    # Joint covariance, through linear combinations of their influence functions.
+    y = {v: strat.values(v) for v in ("api00", "api99", "enroll")}
     linear = np.column_stack(
         [(v - np.average(v, weights=strat.weights)) / strat.weights.sum() for v in y.values()]
     )
-    vcov = golden("svy_strat_base", "vcov_mean", "term").loc[["api00", "enroll"], list(y)]
-    np.testing.assert_allclose(strat.covariance(linear), vcov, rtol=EXACT)
+    vcov = golden("svy_strat_base", "vcov_mean", "term")
+    np.testing.assert_allclose(strat.covariance(linear), vcov.loc[list(y), list(y)], rtol=EXACT)
+    # Shares of the strata themselves are known by design.
+    assert not vcov[["stypeE", "stypeH", "stypeM"]].to_numpy().any()
+    for level in "EHM":
+        own = (strat.data["stype"] == level).to_numpy(dtype=float)
+        assert direct.mean(strat, own).table["se"][0] < 1e-15
 
 
 def test_population_variance(strat):
@@ -165,29 +192,31 @@ def test_population_variance(strat):
     expected = golden("svy_strat_base", "var").iloc[0]
     y, n = strat.values("api00"), strat.weights.size
     centre = np.average(y, weights=strat.weights)
-    same(direct.mean(strat, (y - centre) ** 2 * n / (n - 1)), expected["estimate"], expected["se"])
+    same_row(direct.mean(strat, (y - centre) ** 2 * n / (n - 1)), expected)
 
 
 def test_clusters_and_domains(clus1):
     design = survey_design(clus1, weights="pw", clusters="dnum", fpc="fpc")
     overall = golden("svy_clus1_domains", "overall", "term").loc["api00"]
-    same(direct.mean(design, "api00"), overall["estimate"], overall["se"])
+    same_row(direct.mean(design, "api00"), overall)
     by = golden("svy_clus1_domains", "mean_by_stype")
     for y in ("api99", "api00"):
         result = direct.mean(design, y, by="stype")
-        same(result, by[y], by[f"se.{y}"])
-        np.testing.assert_allclose(result.table["deff"], by[f"DEff.{y}"], rtol=EXACT)
+        same_by(result, by, y)
     vcov = golden("svy_clus1_domains", "vcov", "term")
-    np.testing.assert_allclose(
-        direct.mean(design, "api99", by="stype").covariance, vcov.iloc[:3, :3], rtol=EXACT
-    )
+    for y in ("api99", "api00"):
+        names = [f"{domain}:{y}" for domain in "EHM"]
+        expected = vcov.loc[names, names]
+        np.testing.assert_allclose(
+            direct.mean(design, y, by="stype").covariance, expected, rtol=EXACT
+        )
     totals = golden("svy_clus1_domains", "total_by_stype_awards").set_index(["stype", "awards"])
     result = direct.total(design, "enroll", by=["stype", "awards"])
     wanted = totals.loc[list(zip(result.table["stype"], result.table["awards"], strict=True))]
-    same(result, wanted["enroll"], wanted["se"])
+    same_by(result, wanted, "enroll")
     ratios = golden("svy_clus1_domains", "ratio_by_stype")
     result = direct.ratio(design, "api.stu", "enroll", by="stype")
-    same(result, ratios["api.stu/enroll"], ratios["se.api.stu/enroll"])
+    same_by(result, ratios, "api.stu/enroll")
     # A difference between domains takes their covariance.
     est, se = direct.mean(design, "api00", by="stype").contrast({0: -1, 2: 1})
     v = vcov.loc[["E:api00", "M:api00"], ["E:api00", "M:api00"]].to_numpy()
@@ -206,12 +235,11 @@ def test_two_stages():
     means = golden("svy_clus2_twostage", "mean", "term")
     for y in ("api00", "enroll"):
         result = direct.mean(known, y)
-        same(result, means.loc[y, "estimate"], means.loc[y, "se"])
-        assert result.table["deff"][0] == pytest.approx(means.loc[y, "deff"], rel=EXACT)
+        same_row(result, means.loc[y])
     expected = golden("svy_clus2_twostage", "total").iloc[0]
-    same(direct.total(known, "enroll"), expected["estimate"], expected["se"])
+    same_row(direct.total(known, "enroll"), expected)
     by = golden("svy_clus2_twostage", "by")
-    same(direct.mean(design, "api00", by="stype"), by["api00"], by["se"])
+    same_by(direct.mean(design, "api00", by="stype"), by, "api00")
     assert design.df == golden("svy_clus2_twostage", "misc")["value"][0]
     with pytest.raises(InputError, match="restrict the design to the rows that answered"):
         direct.mean(design, "enroll")
@@ -234,14 +262,13 @@ def test_nhanes():
     design = design.where(sample["HI_CHOL"].notna())
     expected = golden("svy_nhanes_strat_cluster", "mean").sort_values(["race", "RIAGENDR"])
     result = direct.mean(design, "HI_CHOL", by=["race", "RIAGENDR"])
-    same(result, expected["HI_CHOL"], expected["se"])
-    np.testing.assert_allclose(result.table["deff"], expected["DEff.HI_CHOL"], rtol=EXACT)
-    overall = golden("svy_nhanes_strat_cluster", "overall").iloc[0]
-    same(direct.mean(design, "HI_CHOL"), overall["estimate"], overall["se"])
-    assert (
-        survey_design(sample, weights="WTMEC2YR", strata="SDMVSTRA", clusters="SDMVPSU").df
-        == golden("svy_nhanes_strat_cluster", "misc")["value"][0]
-    )
+    same_by(result, expected, "HI_CHOL")
+    counts = golden("svy_nhanes_strat_cluster", "n").sort_values(["race", "RIAGENDR"])
+    np.testing.assert_array_equal(result.table["n"], counts["statistic"])
+    whole = survey_design(sample, weights="WTMEC2YR", strata="SDMVSTRA", clusters="SDMVPSU")
+    assert whole.df == golden("svy_nhanes_strat_cluster", "misc", "key").loc["degf", "value"]
+    overall = golden("svy_nhanes_strat_cluster", "overall", "term").loc["HI_CHOL"]
+    same_row(with_t(direct.mean(design, "HI_CHOL"), whole.df), overall)
 
 
 def test_intervals_of_proportions(clus1):
@@ -263,6 +290,7 @@ def test_intervals_of_proportions(clus1):
         else:
             assert table["lower"] == pytest.approx(row.ci_l, abs=atol.get(row.method, 1e-12))
         assert table["upper"] == pytest.approx(row.ci_u, abs=atol.get(row.method, 1e-12))
+        assert table["est"] == pytest.approx(row.estimate, abs=atol.get(row.method, 1e-9))
 
 
 def test_nhanes_intervals():
@@ -299,20 +327,21 @@ def test_jackknife(clus1):
     np.testing.assert_allclose(np.sort(sample.replicates, axis=1), expected, rtol=1e-14)
     means = golden(case, "jk1_mean", "term")
     for y in ("api00", "enroll"):
-        same(direct.mean(sample, y), means.loc[y, "estimate"], means.loc[y, "se"])
+        same_row(direct.mean(sample, y), means.loc[y])
     expected = golden(case, "jk1_total").iloc[0]
-    same(direct.total(sample, "enroll"), expected["estimate"], expected["se"])
+    same_row(direct.total(sample, "enroll"), expected)
     expected = golden(case, "jk1_ratio").iloc[0]
-    same(direct.ratio(sample, "api.stu", "enroll"), expected["est"], expected["se"])
+    same_row(direct.ratio(sample, "api.stu", "enroll"), expected.rename({"est": "estimate"}))
     by = golden(case, "jk1_by")
-    same(direct.mean(sample, "api00", by="stype"), by["api00"], by["se"])
+    same_by(direct.mean(sample, "api00", by="stype"), by, "api00")
     expected = golden(case, "jk1_quantile").iloc[0]
     got = quantile(sample, "api00").iloc[0]
     assert (got["est"], got["se"]) == pytest.approx((expected["est"], expected["se"]), rel=EXACT)
     strat = data("survey_apistrat")
     sample = replicate(survey_design(strat, weights="pw", strata="stype", fpc="fpc"), "jkn")
+    assert sample.scale == scales["jkn_scale"]
     means = golden(case, "jkn_mean", "term")
-    same(direct.mean(sample, "api00"), means.loc["api00", "estimate"], means.loc["api00", "se"])
+    same_row(direct.mean(sample, "api00"), means.loc["api00"])
 
 
 @pytest.mark.parametrize(
@@ -330,7 +359,7 @@ def test_replicates_are_calibrated_again(clus1, name, margins, distance, functio
     sample = replicate(design, "jk1")
     expected = golden("svy_rep_jk1_jkn", name, "term")
     for y in ("api00", "enroll"):
-        same(function(sample, y), expected.loc[y, "estimate"], expected.loc[y, "se"], rtol)
+        same_row(function(sample, y), expected.loc[y], rtol)
 
 
 @pytest.mark.parametrize("kind", ["boot", "subboot"])
@@ -340,7 +369,7 @@ def test_bootstrap_weights_of_r(clus1, kind):
     sample = replicates_from(clus1, "pw", golden(case, f"{kind}_w").to_numpy(), scale=float(scale))
     expected = golden(case, f"{kind}_mean", "term")
     for y in ("api00", "enroll"):
-        same(direct.mean(sample, y), expected.loc[y, "estimate"], expected.loc[y, "se"])
+        same_row(direct.mean(sample, y), expected.loc[y])
 
 
 def test_regenesees_standard_errors():
@@ -371,6 +400,7 @@ def test_regenesees_standard_errors():
         z = inside * (sample["income"] - centre) / persons
         got = _by_person(sample, margins, lambda design, e: direct.total(design, e), z)
         assert got[1] == pytest.approx([row._3], rel=1e-9)
+        assert got[1] / centre == pytest.approx([row._4], rel=1e-9)
     pop = data("regenesees_pop04p").set_index("regcod")
     margins = [Margin("regcod", pop[x], value=x) for x in ("x1", "x2", "x3")]
     by = golden("regenesees_household_logit", "tot_pop04p")
@@ -380,6 +410,7 @@ def test_regenesees_standard_errors():
         )
         np.testing.assert_allclose(est, by[f"Total.{y}"], rtol=1e-9)
         np.testing.assert_allclose(se, by[f"SE.Total.{y}"], rtol=1e-9)
+        np.testing.assert_allclose(se / est, by[f"CV.Total.{y}"], rtol=1e-9)
 
 
 def _by_person(sample, margins, estimate, y):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import special
 
 from inegnum.errors import CalibrationError
 from inegnum.estimators import direct
@@ -204,4 +205,8 @@ def test_child_mortality_by_region_and_period():
         slope = survival * n / (1 - p) / (survival * (1 - survival))
         logit = np.log((1 - survival) / survival)
         assert logit == pytest.approx(row._6, rel=1e-6)
+        assert 1 - survival == pytest.approx(row.mean, rel=1e-6)
+        half = special.ndtri(0.975) * np.sqrt(slope @ hazard.covariance @ slope)
+        bounds = special.expit([logit - half, logit + half])
+        np.testing.assert_allclose(bounds, [row.lower, row.upper], rtol=1e-5)
         assert slope @ hazard.covariance @ slope == pytest.approx(row._7, rel=1e-5)
