@@ -6,9 +6,35 @@ from dataclasses import replace
 
 from inegnum.data.indicators import breaks, definition, definitions
 from inegnum.errors import StudyError
-from inegnum.estimators.spec import ModelSpec
+from inegnum.estimators.spec import AreaEffects, ModelSpec
+from inegnum.study.spec import Study
 
-__all__ = ["spec_for"]
+__all__ = ["model_of", "spec_for"]
+
+
+def model_of(study: Study) -> ModelSpec:
+    """Return the model of a study, the graph of its communes taken from the study's own shapes.
+
+    A spatial model (``tau`` or ``area`` under BYM2) needs to know which communes touch. Without
+    ``area.shapes`` the territory's ``geojson`` tells it, and without that the package's shapes do.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from inegnum.study.folder import find_study
+    >>> study = find_study("bordeaux-metropole-2022")
+    >>> own = replace(study.territory, geojson="communes.geojson")
+    >>> spatial = replace(study.model, tau=replace(study.model.tau, structure="bym2"))
+    >>> model_of(replace(study, territory=own, model=spatial)).area.shapes
+    'communes.geojson'
+    """
+    model, territory = study.model, study.territory
+    area = model.area or AreaEffects()
+    spatial = "bym2" in (model.tau.structure, area.structure)
+    if not spatial or area.shapes or not territory.geojson:
+        return model
+    own = replace(area, shapes=territory.geojson, shapes_code=territory.geojson_code)
+    return replace(model, area=own)
 
 
 def spec_for(model: ModelSpec, code: str) -> tuple[ModelSpec, tuple[str, ...]]:

@@ -30,7 +30,12 @@ def versions(engine: str) -> dict[str, str]:
 
 def given_with(study: Study) -> tuple[Source, ...]:
     """Return the files of shapes and of events a study names as sources, with their hashes."""
-    named = {study.territory.geojson: "shapes of the areas", study.frame.events: "events"}
+    graph = study.model.area.shapes if study.model.area else ""
+    named = {
+        graph: "shapes of the communes that touch",
+        study.territory.geojson: "shapes of the areas",
+        study.frame.events: "events",
+    }
     years = {study.territory.geojson: study.territory.geojson_year}
     return tuple(
         Source(

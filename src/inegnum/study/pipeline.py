@@ -41,7 +41,7 @@ from inegnum.review import run_checks as checks
 from inegnum.review.isolation import isolation
 from inegnum.review.record import method_verdicts, recorded
 from inegnum.review.verdict import Verdict
-from inegnum.study.evidence import spec_for
+from inegnum.study.evidence import model_of, spec_for
 from inegnum.study.frames import Frames
 from inegnum.study.geography import changed_since_margins, same_geography
 from inegnum.study.indicator import IndicatorRun, run_indicator
@@ -179,7 +179,8 @@ def run(study: Study, *, progress: Progress | None = None, jobs: int | None = No
 
     progress = progress or Progress.silent()
     timings: dict[str, float] = {}
-    specs = {code: spec_for(study.model, code) for code in study.indicators}
+    model = model_of(study)
+    specs = {code: spec_for(model, code) for code in study.indicators}
     jobs = jobs or min(os.cpu_count() or 1, 4, len(specs))
     with timed(timings, "frames"), progress.step("frames"), threadpool_limits(limits=1):
         choice = study.survey.local
