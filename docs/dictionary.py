@@ -7,8 +7,10 @@ from pathlib import Path
 from inegnum.data import catalogue
 from inegnum.data.codebook import AXES
 from inegnum.data.indicators import definitions
+from inegnum.estimates.change import CHANGE_COLUMNS
+from inegnum.estimates.families import FAMILY_COLUMNS
 from inegnum.estimates.profiles import COLUMNS
-from inegnum.release.downloads import FIELDS, GROUP_FIELDS
+from inegnum.release.downloads import FIELDS, GROUP_FIELDS, MEANINGS
 
 HEAD = """# Data dictionary
 
@@ -34,6 +36,10 @@ def write_dictionary(path: Path) -> None:
     lines += ["## Columns of the groups of residents (`profiles.csv`)", ""]
     meanings = {**FIELDS, **GROUP_FIELDS}
     lines += _table(("column", "what it holds"), [(f"`{k}`", meanings[k]) for k in COLUMNS])
+    for name, columns in (("change.csv", CHANGE_COLUMNS), ("families.csv", FAMILY_COLUMNS)):
+        lines += [f"## Columns of `{name}`", ""]
+        held = MEANINGS[name]
+        lines += _table(("column", "what it holds"), [(f"`{k}`", held[k]) for k in columns])
     lines += ["## Indicators", ""]
     entries = [entry.indicator for entry in definitions()]
     lines += _table(

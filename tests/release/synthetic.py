@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from inegnum.estimates.change import CHANGE_COLUMNS, CHANGE_MASKED
+from inegnum.estimates.families import FAMILY_COLUMNS
 from inegnum.estimates.profiles import COLUMNS
 from inegnum.estimates.profiles import GROUPS as PROFILE_GROUPS
 
@@ -353,6 +355,43 @@ def manifest_of(tables: dict[str, pd.DataFrame], n_areas: int, seed: int) -> dic
     }
 
 
+def families(estimates: pd.DataFrame) -> pd.DataFrame:
+    """Families of two indicators: figures of the right shape, one area masked."""
+    rows = []
+    for family in ("uses", "equipment"):
+        members = [code for code, entry in INDICATORS.items() if entry[0] == family]
+        areas = estimates[estimates["level"].isin(["epci", "commune"])].drop_duplicates("geo")
+        for at, area in enumerate(areas.to_dict("records")):
+            grade = "D" if at == 2 else "C" if at == 3 else "A"
+            shown = np.nan if grade == "D" else 1.0
+            rows.append(
+                {key: area[key] for key in ("level", "geo", "name", "year", "prob", "tier")}
+                | {"family": family, "indicators": 2, "members": " ".join(members)}
+                | {"universe": "12+", "basis": "model", "method": "simulated"}
+                | {"gap": 0.02 * shown, "lower": -0.01 * shown, "upper": 0.05 * shown}
+                | {"class": grade, "reason": "width" if grade == "D" else ""}
+                | {"reference": "FR" if area["level"] == "epci" else "990000000"}
+                | {"p_less_favoured": 0.3, "p_less_all": 0.1, "p_less_none": 0.5}
+                | {"less": 0.6 * shown, "less_lower": 0.0 * shown, "less_upper": 2.0 * shown}
+            )
+    return pd.DataFrame(rows)[list(FAMILY_COLUMNS)]
+
+
+def changes(estimates: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Changes since 2020: rates of the release less a drawn step; a break for one indicator."""
+    kept = estimates["level"].isin(["france", "epci", "commune"])
+    table = estimates[kept & (estimates["indicator"] != "no_device")].reset_index(drop=True)
+    step = np.random.default_rng(seed).normal(0.02, 0.01, len(table))
+    table["since"], table["after"], table["change"] = 2020, table["est"], step
+    table["before"] = table["after"] - step
+    table["lower"], table["upper"], table["p_up"] = step - 0.02, step + 0.02, 0.9
+    table.loc[table["class"] == "D", list(CHANGE_MASKED)] = np.nan
+    table["comparable"] = table["indicator"] != "admin_online"
+    for language, said in (("en", "The question changed."), ("fr", "La question a changé.")):
+        table[f"warning_{language}"] = np.where(table["comparable"], "", said)
+    return table[list(CHANGE_COLUMNS)]
+
+
 def write_release(
     path: Path,
     *,
@@ -367,6 +406,8 @@ def write_release(
     estimates, draws = simulate(shapes, seed, iris=iris)
     tables = {"estimates.csv": estimates, **side_tables(estimates, seed)}
     tables["profiles.csv"] = group_rates(estimates, seed)
+    tables["families.csv"] = families(estimates)
+    tables["change.csv"] = changes(estimates, seed)
     for name, table in tables.items():
         table.to_csv(path / name, index=False)
     estimates.to_parquet(path / "estimates.parquet", index=False)
@@ -377,6 +418,11 @@ def write_release(
         collection = {**shapes, "features": [*shapes["features"], *below]}
         (path / "estimates.geojson").write_text(json.dumps(collection), "utf-8")
     manifest = manifest_of(tables, len(shapes["features"]), seed)
+    manifest["change"] = {
+        "since": 2020,
+        "left_out": {"no_device": {"fr": "La question a changé.", "en": "The question changed."}},
+        "national": {"smartphone": {"as_collected": 0.03, "telephone_held": 0.02}},
+    }
     manifest["outputs"] = {file.name: _hash(file) for file in sorted(path.iterdir())}
     (path / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False), "utf-8")
     return path

@@ -25,7 +25,7 @@ def test_the_data_package_validates(folder: Path) -> None:
 
     report = validate(str(folder / "datapackage.json"))
     assert report.valid, report.flatten(["title", "rowNumber", "fieldName", "note"])
-    assert len(report.tasks) == 6
+    assert len(report.tasks) == 8
 
 
 def test_a_changed_table_no_longer_validates(folder: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from inegnum.errors import MissingDependencyError
 from inegnum.provenance import sha256_file
 from inegnum.release.read import OPTIONAL, SHAPES, Release
 
-__all__ = ["FIELDS", "GROUP_FIELDS", "write_downloads"]
+__all__ = ["FIELDS", "GROUP_FIELDS", "MEANINGS", "write_downloads"]
 
 COPIED: Final = ("estimates.csv", "estimates.parquet", "manifest.json")
 TABLES: Final = ("decomposition.csv", "variants.csv", "frame_margins.csv")
@@ -28,6 +28,8 @@ NUMBERS: Final = (
     *("est", "lower", "upper", "prob", "se", "n", "N", "people", "people_lower", "people_upper"),
     *("gap_france", "gap_lower", "gap_upper", "p_above_metropolis", "delta", "target", "achieved"),
     *("without", "without_lower", "without_upper", "p_above_area"),
+    *("before", "after", "change", "p_up", "indicators", "gap", "p_less_favoured"),
+    *("less", "less_lower", "less_upper", "p_less_all", "p_less_none"),
 )
 # What each column of estimates.csv holds; also the data dictionary of the documentation.
 FIELDS: Final[dict[str, str]] = {
@@ -71,6 +73,50 @@ GROUP_FIELDS: Final[dict[str, str]] = {
     "without_upper": "Upper bound of without",
     "p_above_area": "Probability that the group's rate is above that of the area; kept when masked",
     "reason": "Why the figure is masked: width, few_persons, few_respondents or area_masked",
+}
+
+# Columns of change.csv and families.csv, and what means something else there.
+CHANGE_FIELDS: Final[dict[str, str]] = {
+    "since": "Earlier wave",
+    "year": "Later wave, that of the estimates",
+    "before": "Rate of the earlier wave, a proportion; empty when masked (class D)",
+    "after": "Rate of the later wave: est of the estimates",
+    "change": "Difference of the two, a proportion",
+    "lower": "Lower bound of the difference",
+    "upper": "Upper bound of the difference",
+    "p_up": "Probability that the rate rose; kept when masked",
+    "class": "Reliability: the worst of both rates and of the difference",
+    "comparable": "False across a break of mode or wording: the difference is then no change",
+    "warning_en": "What broke, in English",
+    "warning_fr": "What broke, in French",
+}
+FAMILY_FIELDS: Final[dict[str, str]] = {
+    "family": "Family of indicators: uses, ease, equipment or connection",
+    "indicators": "How many indicators",
+    "members": "Their codes",
+    "universe": "Who the rates are about",
+    "gap": "Mean over the indicators of the gap to the rate of France, positive towards digital",
+    "lower": "Lower bound of the mean gap",
+    "upper": "Upper bound of the mean gap",
+    "class": "Reliability of the mean gap, by its half-width",
+    "reference": "Code of what the area is compared with: the territory, or FR for the territory",
+    "p_less_favoured": "Probability that the mean gap is below that of the reference",
+    "less": "Expected number of indicators on which the area is less favoured than the reference",
+    "less_lower": "Lower bound of that number",
+    "less_upper": "Upper bound of that number",
+    "p_less_all": "Probability of all of them",
+    "p_less_none": "Probability of none",
+}
+MEANINGS: Final = {
+    "profiles.csv": FIELDS | GROUP_FIELDS,
+    "change.csv": FIELDS | CHANGE_FIELDS,
+    "families.csv": FIELDS | FAMILY_FIELDS,
+}
+_KEYS: Final = {
+    "estimates.csv": ["level", "geo", "indicator"],
+    "profiles.csv": ["level", "geo", "indicator", "margin", "group"],
+    "change.csv": ["level", "geo", "indicator"],
+    "families.csv": ["level", "geo", "family"],
 }
 
 
@@ -174,10 +220,8 @@ def _resource(name: str, path: Path) -> dict[str, Any]:
         "fields": [_field(column, name) for column in head],
         "missingValues": [""],
     }
-    if name == "estimates.csv":
-        schema["primaryKey"] = ["level", "geo", "indicator"]
-    if name == "profiles.csv":
-        schema["primaryKey"] = ["level", "geo", "indicator", "margin", "group"]
+    if name in _KEYS:
+        schema["primaryKey"] = _KEYS[name]
     return {
         "name": name.removesuffix(".csv"),
         "path": name,
@@ -196,6 +240,6 @@ def _field(column: str, table: str) -> dict[str, str]:
     kind = "number" if column in (*NUMBERS, "OBS_VALUE") else "string"
     if column in ("year", "TIME_PERIOD"):
         kind = "string"
-    meanings = {**FIELDS, **GROUP_FIELDS} if table == "profiles.csv" else FIELDS
+    meanings = MEANINGS.get(table, FIELDS)
     described = {"description": meanings[column]} if column in meanings else {}
     return {"name": column, "type": kind, **described}

@@ -31,6 +31,7 @@ from inegnum.release.pages import (
 )
 from inegnum.release.read import Release, read_release
 from inegnum.release.text import Phrases, phrases
+from inegnum.release.together import change_view, family_view
 from inegnum.release.view import IndicatorView, ReferenceView, reference_views
 
 __all__ = ["Block", "block", "build_report", "verdict_rows", "verdict_summary"]
@@ -123,6 +124,8 @@ def render(release: Release, words: Phrases) -> str:
             first=opening(codes),
             blocks=[block(release, code, words) for code in codes],
             outline=level_outline(release),
+            grouped=family_view(release, words),
+            since=change_view(release, words, opening(codes)),
             withdrawn=withdrawn_rows(release, words),
             verdicts=verdict_rows(release, words),
             verdict_summary=verdict_summary(release, words),

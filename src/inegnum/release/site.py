@@ -40,6 +40,7 @@ from inegnum.release.read import Release, read_release
 from inegnum.release.report import Block, block, verdict_rows, verdict_summary
 from inegnum.release.supply import Supply, reference_supply
 from inegnum.release.text import Phrases, phrases
+from inegnum.release.together import change_view, family_view
 from inegnum.release.view import rate_and_interval
 
 __all__ = ["PAGES", "publish"]
@@ -270,7 +271,14 @@ def _page(page: str, context: Context, changes: dict[str, Any]) -> dict[str, Any
     """Return what one page needs beside what all share."""
     release, words = context.release, context.words
     if page == "index":
-        return {"lead_counts": lead_counts(release, words), "levels": True, "links": "communes/"}
+        codes = [block.view.code for block in context.blocks]
+        return {
+            "lead_counts": lead_counts(release, words),
+            "levels": True,
+            "links": "communes/",
+            "grouped": family_view(release, words),
+            "since": change_view(release, words, opening(codes)),
+        }
     if page == "iris":
         return _iris(context)
     if page == "compare":
