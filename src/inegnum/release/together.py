@@ -13,6 +13,8 @@ from inegnum.release.view import FAMILIES
 
 __all__ = ["ChangeView", "FamilyView", "change_view", "family_view"]
 
+Row = dict[Any, Any]
+
 
 @dataclass(frozen=True, slots=True)
 class FamilyView:
@@ -64,8 +66,8 @@ def family_view(release: Release, words: Phrases) -> FamilyView | None:
         return None
     found = [family for family in FAMILIES if family in set(table["family"])]
     size = table.groupby("family")["indicators"].first()
-    whole = table[table["geo"] == release.territory.code].set_index("family", drop=False)
-    sentences = [_family_sentence(whole.loc[f], release, words) for f in found if f in whole.index]
+    whole = _by(table[table["geo"] == release.territory.code], "family")
+    sentences = [_family_sentence(whole[f], release, words) for f in found if f in whole]
     cells = {(row["geo"], row["family"]): row for row in table.to_dict("records")}
     communes = table[table["level"] == "commune"].drop_duplicates("geo")
     communes = communes.sort_values("name", key=lambda s: s.map(sort_key))
@@ -79,7 +81,11 @@ def family_view(release: Release, words: Phrases) -> FamilyView | None:
     )
 
 
-def _family_sentence(row: pd.Series[Any], release: Release, words: Phrases) -> str:
+def _by(table: pd.DataFrame, column: str) -> dict[str, Row]:
+    return {str(row[column]): row for row in table.to_dict("records")}
+
+
+def _family_sentence(row: Row, release: Release, words: Phrases) -> str:
     values = {
         "family": words[f"family.{row['family']}"],
         "n": int(row["indicators"]),
@@ -92,7 +98,7 @@ def _family_sentence(row: pd.Series[Any], release: Release, words: Phrases) -> s
     return words["together.family"].format(gap=gap, **values)
 
 
-def _less(row: dict[Any, Any] | None, words: Phrases) -> str:
+def _less(row: Row | None, words: Phrases) -> str:
     """Write a count and its interval; the interval first in class C, nothing when masked."""
     if row is None or row["class"] == "D":
         return words["table.masked"]
@@ -108,19 +114,18 @@ def change_view(release: Release, words: Phrases, first: str) -> ChangeView | No
     if table.empty:
         return None
     told = release.manifest["change"]
-    whole = table[table["geo"] == release.territory.code].set_index("indicator")
-    nation = table[table["level"] == "france"].set_index("indicator")
-    codes = [code for code in release.indicators if code in whole.index]
+    whole = _by(table[table["geo"] == release.territory.code], "indicator")
+    nation = _by(table[table["level"] == "france"], "indicator")
+    codes = [code for code in release.indicators if code in whole]
     national = told["national"]
     rows = [
-        _change_row(whole.loc[code], nation.loc[code], national.get(code), release, words)
-        for code in codes
+        _change_row(whole[code], nation[code], national.get(code), release, words) for code in codes
     ]
     left = [
         (_short(release, code, words), words.typeset(why[words.language]))
         for code, why in told["left_out"].items()
     ]
-    said = _change_sentence(whole.loc[first], release, words) if first in whole.index else ""
+    said = _change_sentence(whole[first], release, words) if first in whole else ""
     year = int(table["year"].max())
     return ChangeView(int(told["since"]), year, said, tuple(rows), tuple(left))
 
@@ -130,8 +135,8 @@ def _short(release: Release, code: str, words: Phrases) -> str:
 
 
 def _change_row(
-    here: pd.Series[Any],
-    nation: pd.Series[Any],
+    here: Row,
+    nation: Row,
     held: dict[str, float] | None,
     release: Release,
     words: Phrases,
@@ -139,7 +144,7 @@ def _change_row(
     shown = here["class"] != "D"
     masked = words["table.masked"]
     return (
-        _short(release, str(here.name), words),
+        _short(release, str(here["indicator"]), words),
         *(_rate(float(here[year]), str(here["class"]), words) for year in ("before", "after")),
         words.short_gap(here["change"], here["lower"], here["upper"]) if shown else masked,
         words.short_chances(float(here["p_up"])),
@@ -158,11 +163,11 @@ def _rate(rate: float, grade: str, words: Phrases) -> str:
     return f"({words.hundred(rate)})" if grade == "C" else words.hundred(rate)
 
 
-def _change_sentence(row: pd.Series[Any], release: Release, words: Phrases) -> str:
+def _change_sentence(row: Row, release: Release, words: Phrases) -> str:
     if row["class"] == "D":
         return ""
     return words["together.change"].format(
-        label=words.typeset(release.indicators[str(row.name)].label(words.language)),
+        label=words.typeset(release.indicators[str(row["indicator"])].label(words.language)),
         since=row["since"],
         year=row["year"],
         before=words.hundred(float(row["before"])),
