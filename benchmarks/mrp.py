@@ -89,9 +89,11 @@ def claim(name: str, ratio: float, target: float, detail: str) -> None:
 def laplace(n: int, repeats: int) -> float:
     """Return CPU seconds of build, integration and 4,000 independent draws."""
     design, _ = survey(n)
+    y, counts, terms = design.y, design.n, design.terms
+    del design, _
 
     def work() -> None:
-        fresh = build_design(design.y, design.n, design.terms)
+        fresh = build_design(y, counts, terms)
         rng = np.random.default_rng(1)
         integrate(fresh, rng=rng).draw(DRAWS, rng)
 

@@ -62,7 +62,12 @@ def weigh(posterior: Posterior, rows: Rows, rng: np.random.Generator) -> Weighed
     effects, eta, log_ratio = posterior.weighed(_DRAWS, rng)
     names, shares = group_shares(rows)
     used = shares.any(axis=0)
-    found = judge(log_ratio, (csr_array(shares[:, used]) @ logistic(eta[:, used]).T).T)
+    weights = csr_array(shares[:, used])
+    # A few draws at a time: rates of every row and draw would be the largest arrays of a fit.
+    parts = [
+        (weights @ logistic(part[:, used]).T).T for part in np.array_split(eta, 1 + _DRAWS // 50)
+    ]
+    found = judge(log_ratio, np.concatenate(parts))
     return Weighed(effects, log_ratio, judged_table(names, found), found.joint)
 
 

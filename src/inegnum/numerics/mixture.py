@@ -13,6 +13,7 @@ Rue, Martino & Chopin 2009, doi:10.1111/j.1467-9868.2008.00700.x; Yao, Vehtari, 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,8 @@ __all__ = ["Posterior", "Support"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+_CHUNK: Final = 1_000_000  # rows x draws whose linear predictor stands in memory at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +100,9 @@ class Posterior:
         which, z = self._choose(S, rng)
         effects = np.empty((S, self.design.size))
         for m in np.unique(which):
-            at = which == m
-            effects[at] = _draw_support(self.design, self.supports[m], z[at])[0]
+            at = np.flatnonzero(which == m)
+            for part in np.array_split(at, 1 + at.size * len(self.design.y) // _CHUNK):
+                effects[part] = _draw_support(self.design, self.supports[m], z[part])[0]
         order = rng.permutation(S)
         return effects[order], self.sds[which[order]]
 

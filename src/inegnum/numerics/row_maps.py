@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csc_array, csr_array
 
-__all__ = ["Block", "RowMaps", "sparse"]
+__all__ = ["Block", "RowMaps"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -56,8 +56,8 @@ class RowMaps:
         Levels of fine terms by row.
     S : csr_array of shape (F, P)
         Effects by level of a fine term.
-    pairs : csr_array of shape (U, R)
-        ``pairs @ w`` lists the entries of Z'diag(w)Z that can differ from zero...
+    pairs : csr_array of shape (R, U)
+        ``pairs.T @ w`` lists the entries of Z'diag(w)Z that can differ from zero...
     at : ndarray of shape (U,)
         ...and this is where they stand in the flattened (F, F) upper triangle.
     back : tuple of csc_array
@@ -87,22 +87,24 @@ class RowMaps:
                 entries.append((begin + has, blocks[t].start + levels[has], np.ones(len(has))))
             begin += block.size + 1
         P = max(block.start + block.size for block in blocks)
-        S = sparse(entries, (begin, P))
-        values = {k: blocks[k].value if blocks[k].value.size else np.ones(R) for k in hosts}
-        rows = np.arange(R)
-        Z = sparse([(rows, fine[k][0] + fine[k][2], values[k]) for k in hosts], (R, begin))
-        at, pieces, used = [], [], 0
+        level, effect, one = (np.concatenate(part) for part in zip(*entries, strict=True))
+        S = csr_array((one, (level, effect)), shape=(begin, P))
+        value = {k: blocks[k].value for k in hosts if blocks[k].value.size}
+        Z = _Rows(R, len(hosts))
+        for k in hosts:
+            Z.add(fine[k][0] + fine[k][2], value.get(k))
+        crossed, at, used = _Rows(R, len(hosts) * (len(hosts) + 1) // 2), [], 0
         for i, k in enumerate(hosts):
             for m in hosts[i:]:
-                (one, _, first), (other, size, second) = fine[k], fine[m]
-                local = one * size + other
+                (mine, _, first), (other, size, second) = fine[k], fine[m]
+                local = mine * size + other
                 reached = np.bincount(local) > 0
                 places = np.flatnonzero(reached)
                 at.append((places // size + first) * begin + places % size + second)
-                pieces.append((np.cumsum(reached)[local] - 1 + used, rows, values[k] * values[m]))
+                crossed.add((np.cumsum(reached) - 1 + used)[local], value.get(k), value.get(m))
                 used += len(places)
-        pairs = sparse(pieces, (used, R))
-        return cls(Z, S, pairs, np.concatenate(at), (Z.T, S.T, pairs.T))
+        rows, pairs = Z.matrix(begin), crossed.matrix(used)
+        return cls(rows, S, pairs, np.concatenate(at), (rows.T, S.T, pairs.T))
 
     def predictor(self, b: Floats) -> Floats:
         """Return X b, shape (R,) or (R, S) as b is (P,) or (P, S)."""
@@ -117,7 +119,7 @@ class RowMaps:
         """Return X'diag(w)X, shape (P, P)."""
         F = self.S.shape[0]
         flat = np.zeros(F * F)
-        flat[self.at] = self.pairs @ w
+        flat[self.at] = self.back[2] @ w
         upper = flat.reshape(F, F)
         diagonal = flat[:: F + 1].copy()
         full = upper + upper.T
@@ -131,7 +133,7 @@ class RowMaps:
         diagonal = np.diag(twice).copy()
         twice *= 2
         np.fill_diagonal(twice, diagonal)
-        return np.asarray(self.back[2] @ twice.ravel()[self.at])
+        return np.asarray(self.pairs @ twice.ravel()[self.at])
 
 
 def _hosts(blocks: Sequence[Block]) -> list[int | None]:
@@ -155,7 +157,23 @@ def _tells(host: Block, other: Block) -> bool:
     return bool((level[host.index + 1] == other.index).all())
 
 
-def sparse(pieces: Sequence[tuple[Ints, Ints, Floats]], shape: tuple[int, int]) -> csr_array:
-    """Return the sparse matrix of entries (row, column, value), in pieces."""
-    i, j, v = (np.concatenate(part) for part in zip(*pieces, strict=True))
-    return csr_array((v, (i, j)), shape=shape)
+class _Rows:
+    """A sparse matrix with as many entries in every row, filled one entry of all rows at a time."""
+
+    def __init__(self, R: int, count: int) -> None:
+        index = np.int32 if R * count < 2**31 else np.int64
+        self.where, self.what, self.filled = np.empty((R, count), index), np.ones((R, count)), 0
+
+    def add(self, column: Ints, *values: Floats | None) -> None:
+        """Place one entry a row, the product of the values given (1 without any)."""
+        self.where[:, self.filled] = column
+        for value in values:
+            if value is not None:
+                self.what[:, self.filled] *= value
+        self.filled += 1
+
+    def matrix(self, width: int) -> csr_array:
+        """Return the matrix, shape (R, width)."""
+        R, count = self.where.shape
+        ends = np.arange(0, R * count + 1, count, dtype=self.where.dtype)
+        return csr_array((self.what.ravel(), self.where.ravel(), ends), shape=(R, width))
