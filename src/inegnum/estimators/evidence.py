@@ -12,6 +12,7 @@ Hájek 1971 (weighted mean).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -58,6 +59,13 @@ class Rows:
     w: Floats
     waves: tuple[int, ...]
     communes: tuple[str, ...] = ()
+
+    def digest(self) -> bytes:
+        """Return a fingerprint of codes and counts: equal for the same rows only."""
+        found = hashlib.blake2b()
+        for values in (*(self.codes[name] for name in sorted(self.codes)), self.y, self.n, self.w):
+            found.update(values.tobytes())
+        return found.digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from inegnum.data.types import SurveyCells
 from inegnum.errors import CalibrationError, InputError
 from inegnum.estimators.engine import Drawn, Estimated, estimate
 from inegnum.estimators.evidence import Rows, equalise_phone, evidence_rows
+from inegnum.estimators.recent import Recent
 from inegnum.estimators.spec import ModelSpec
 from inegnum.estimators.terms import Coefficients, GradientPrior, blocks, coefficients
 from inegnum.numerics.laplace import integrate
@@ -32,6 +33,8 @@ __all__ = ["READINGS", "Reading", "Readings", "pooled_waves"]
 
 Floats = npt.NDArray[np.float64]
 Reading = Literal["pooled", "held", "equalised"]
+# Most variants of a fit take the urban gradient from the same earlier waves.
+_GRADIENTS: Final[Recent[GradientPrior]] = Recent(4)
 READINGS: Final[tuple[Reading, ...]] = ("pooled", "held", "equalised")
 
 
@@ -163,12 +166,17 @@ class Readings:
             return None
         spec = replace(self.spec, terms=self.spec.without("region"))
         rows = evidence_rows(self.survey.waves(*waves), counts=spec.counts)
-        design = build_design(rows.y, rows.n, blocks(spec, rows))
-        # A mean and a covariance are all that is kept: the plain nested Laplace is enough.
-        posterior = integrate(design, rng=self.rng, points=16, correct=False)
-        place = design.slices[[term.name for term in design.terms].index("urban")]
-        mean, covariance = posterior.mean()[place], posterior.covariance()[place, place]
-        # The level of a gradient belongs to the intercept: contrasts only, and a small variance of
-        # the level to keep the prior proper.
-        contrast = np.eye(len(mean)) - 1 / len(mean)
-        return GradientPrior(contrast @ mean, contrast @ covariance @ contrast + 0.01, waves)
+        inputs = (spec.terms, spec.intercept, spec.area, rows.waves, rows.digest())
+        return _GRADIENTS.get(inputs, self.rng, lambda: _gradient_prior(spec, rows, self.rng))
+
+
+def _gradient_prior(spec: ModelSpec, rows: Rows, rng: np.random.Generator) -> GradientPrior:
+    design = build_design(rows.y, rows.n, blocks(spec, rows))
+    # A mean and a covariance are all that is kept: the plain nested Laplace is enough.
+    posterior = integrate(design, rng=rng, points=16, correct=False)
+    place = design.slices[[term.name for term in design.terms].index("urban")]
+    mean, covariance = posterior.mean()[place], posterior.covariance()[place, place]
+    # The level of a gradient belongs to the intercept: contrasts only, and a small variance of
+    # the level to keep the prior proper.
+    contrast = np.eye(len(mean)) - 1 / len(mean)
+    return GradientPrior(contrast @ mean, contrast @ covariance @ contrast + 0.01, rows.waves)
