@@ -125,3 +125,43 @@ def test_what_cannot_be_fused_is_refused(world, fitted):
         fuse_cells(replace(fitted, tier="T3"), frame, good, seed=1)
     with pytest.raises(InputError, match="sd is not negative"):
         fuse_cells(fitted, frame, good, offset_sd=-0.1, seed=1)
+
+
+def test_the_update_meets_the_exact_posterior_where_curvature_bends():
+    """One profile of few respondents: rates against quadrature, where the mode alone misses."""
+    mean, sd, n, y = 2.5, 0.7, 12.0, 9.0
+    grid = np.linspace(-3, 8, 20_001)
+    density = np.exp(-0.5 * ((grid - mean) / sd) ** 2 + y * grid - n * np.log1p(np.exp(grid)))
+    density /= density.sum()
+    exact = float(density @ expit(grid))
+    spread = float(np.sqrt(density @ (expit(grid) - exact) ** 2))
+    rng = np.random.default_rng(2)
+    state = np.column_stack([mean + sd * rng.standard_normal(60_000), rng.standard_normal(60_000)])
+    moved = _updated(state, csr_array(np.array([[1.0, 0.0]])), np.array([y]), np.array([n]), rng)
+    rates = expit(moved[:, 0])
+    # A normal law of a skew posterior: 0.05 sd; the mode and its curvature are 0.07 sd away.
+    assert rates.mean() == pytest.approx(exact, abs=0.05 * spread)
+    assert rates.std() == pytest.approx(spread, rel=0.05)
+
+
+def test_a_local_survey_flat_over_profiles_does_not_land_below_both_sources():
+    """Many thin cells, one rate in all: expected counts must be those of the survey on the mean.
+
+    The exact posterior meets E(sum n p) = sum y - E(u) / tau^2 along any prior direction u of sd
+    tau (its score has mean zero). Matching at the mode gave rates under the survey's and the model's
+    alike: p is concave above one half, and its mean lower than at the mean logit.
+    """
+    rng = np.random.default_rng(3)
+    K, tau = 40, 0.5
+    centre = np.linspace(0.5, 4.0, K)
+    u = tau * rng.standard_normal((20_000, 1))
+    state = np.hstack([centre + 0.6 * rng.standard_normal((20_000, K)), u])
+    H = csr_array(np.hstack([np.eye(K), np.ones((K, 1))]))
+    n = np.full(K, 25.0)
+    model = float(expit(state[:, :K] + u).mean())
+    flat = np.full(K, model) * n  # the same rate in every cell as the model has in all
+    moved = _updated(state, H, flat, n, rng)
+    p = expit(moved[:, :K] + moved[:, K:])
+    wanted = flat.sum() - moved[:, K].mean() / tau**2
+    # Sums of 1,000 expected counts: 20,000 draws and their covariance know them to 1.
+    assert (p @ n).mean() == pytest.approx(wanted, abs=2.0)
