@@ -148,8 +148,8 @@ def test_a_local_survey_flat_over_profiles_does_not_land_below_both_sources():
     """Many thin cells, one rate in all: expected counts must be those of the survey on the mean.
 
     The exact posterior meets E(sum n p) = sum y - E(u) / tau^2 along any prior direction u of sd
-    tau (its score has mean zero). Matching at the mode gave rates under the survey's and the model's
-    alike: p is concave above one half, and its mean lower than at the mean logit.
+    tau (its score has mean zero). Matching at the mode gave rates under the survey's and the
+    model's alike: p is concave above one half, and its mean lower than at the mean logit.
     """
     rng = np.random.default_rng(3)
     K, tau = 40, 0.5
