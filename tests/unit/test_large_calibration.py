@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from inegnum.errors import CalibrationError, InputError, MarginError, ProvenanceError
+from inegnum.errors import CalibrationError, InputError, ProvenanceError
 from inegnum.estimators.calibration import Logit, Margin, calibrate, rake
 from inegnum.estimators.calibration.chunks import calibrate_chunks
 from inegnum.estimators.calibration.dask_frames import calibrate_dask
@@ -134,8 +134,13 @@ def test_a_failure_while_writing_leaves_the_earlier_file(people, file, tmp_path,
 
 def test_refusals(people, file, tmp_path):
     out = tmp_path / "out.parquet"
-    with pytest.raises(MarginError, match="counts of units only"):
+    with pytest.raises(InputError, match="no margin counts the population"):
         calibrate_parquet(file, [Margin((), 5.0, value="d")], out)
+    with pytest.raises(InputError, match="which rows make one is not said"):
+        calibrate_parquet(file, [Margin("sex", {"F": 1.0, "M": 1.0}, per="household")], out)
+    lower = np.full(len(people), 0.5)
+    with pytest.raises(InputError, match="same bounds for all units"):
+        calibrate_chunks(lambda: [people], {"d": 5.0}, weights="d", distance=Logit(lower, 2.0))
     with pytest.raises(InputError, match="did you mean sex"):
         calibrate_parquet(file, {"sexe": {"F": 1.0}}, out)
     with pytest.raises(InputError, match="already has a column"):

@@ -8,7 +8,7 @@ from scipy import sparse
 
 from inegnum.errors import CalibrationError
 from inegnum.estimators.calibration.margins import Margin, TotalNames
-from inegnum.numerics.normal_equations import cross_products, independent_columns
+from inegnum.numerics.normal_equations import cross_products, distances_of, independent_columns
 
 SIZES = (4, 3, 2)
 
@@ -43,7 +43,9 @@ def _kept(totals: np.ndarray, *, hinted: bool) -> tuple[list[int], tuple[str, ..
     partition = np.repeat(np.arange(len(SIZES)), SIZES) if hinted else None
     names = [f"c{j}" for j in range(sum(SIZES))]
     gram = cross_products(x)(d)
-    kept, notes = independent_columns(x, gram, d, totals, np.arange(sum(SIZES)), names, partition)
+    kept, notes = independent_columns(
+        distances_of(x, d), gram, totals, np.arange(sum(SIZES)), names, partition
+    )
     return kept.tolist(), notes
 
 

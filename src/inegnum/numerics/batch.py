@@ -19,6 +19,7 @@ from inegnum.numerics.normal_equations import (
     Matrix,
     column_pairs,
     cross_products,
+    distances_of,
     independent_columns,
 )
 
@@ -79,7 +80,7 @@ def solve_batch(
     exact = np.flatnonzero((soft == 0) & (np.asarray(np.abs(x).T @ full) > 0))
     names = [str(j) for j in range(totals.size)]
     gram = cross_products(x)(full)
-    kept, _ = independent_columns(x, gram, full, totals, exact, names)
+    kept, _ = independent_columns(distances_of(x, full), gram, totals, exact, names)
     kept = np.sort(np.concatenate([kept, np.flatnonzero(soft > 0)]))
     X = sparse.csr_array(x)[:, kept]
     Z = None if z is None else sparse.csr_array(z)[:, kept]

@@ -23,7 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -35,12 +35,13 @@ from inegnum.numerics.normal_equations import (
     Matrix,
     cross_products,
     diagonal_of,
+    distances_of,
     has_negative,
     independent_columns,
     solve_scaled,
 )
 
-__all__ = ["Solution", "solve"]
+__all__ = ["Dual", "Point", "Solution", "margin_sizes", "newton", "solve"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
@@ -81,6 +82,32 @@ class Solution:
     notes: tuple[str, ...]
 
 
+class Point(Protocol):
+    """A dual point and what the margins miss there."""
+
+    @property
+    def lam(self) -> Floats:
+        """The point, shape (k,)."""
+
+    @property
+    def residual(self) -> Floats:
+        """What the kept margins miss, shape (k,)."""
+
+
+class Dual[P: Point](Protocol):
+    """A dual problem Newton's steps can be taken on."""
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether the slope is symmetric: the dual is then concave."""
+
+    def at(self, lam: Floats) -> P:
+        """Return a dual point and its residuals."""
+
+    def slope(self, at: P) -> Floats:
+        """Return minus the Jacobian of the residual."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Point:
     """A dual point and what follows from it."""
@@ -111,6 +138,10 @@ class _Dual:
     products: CrossProducts
     kept: Ints
     initial: Floats | None
+
+    @property
+    def symmetric(self) -> bool:
+        return self.z is None
 
     def u(self, lam: Floats) -> Floats:
         whole = np.zeros(self.totals.size)
@@ -201,7 +232,9 @@ def solve(
         net = np.asarray(xt @ live)
     exact = seen.active[soft[seen.active] == 0]
     gram = products(live)
-    kept, repeated = independent_columns(x, gram, live, totals, exact, names, partition)
+    kept, repeated = independent_columns(
+        distances_of(x, live), gram, totals, exact, names, partition
+    )
     if exact.size < seen.active.size:
         kept = np.sort(np.concatenate([kept, seen.active[soft[seen.active] > 0]]))
     steering = products if z is None else cross_products(x, z)
@@ -213,7 +246,7 @@ def solve(
     start = _start(dual, gram, net, size[kept])
     # Steps that are too long overflow; the search then shortens them.
     with np.errstate(invalid="ignore", over="ignore"):
-        reached, steps = _newton(dual, start, size[kept], tolerance)
+        reached, steps = newton(dual, start, size[kept], tolerance)
     lam[kept] = reached.lam
     g = reached.g
     g[seen.frozen] = 0.0
@@ -253,7 +286,7 @@ def margin_sizes(net: Floats, mass: Floats, totals: Floats) -> Floats:
     return np.asarray(np.where(size > 0, size, 1.0))
 
 
-def _newton(dual: _Dual, here: _Point, size: Floats, tolerance: float) -> tuple[_Point, int]:
+def newton[P: Point](dual: Dual[P], here: P, size: Floats, tolerance: float) -> tuple[P, int]:
     """Climb the dual until the margins are met, then take one step more.
 
     The last step costs little and, convergence being quadratic, takes weights as well as margins
@@ -266,7 +299,7 @@ def _newton(dual: _Dual, here: _Point, size: Floats, tolerance: float) -> tuple[
     for step in range(1, _MAX_STEPS + 1):
         # The slope has settled by the last step: that of the step before serves again.
         H = H if met else dual.slope(here)
-        move = solve_scaled(H, here.residual, symmetric=dual.z is None)
+        move = solve_scaled(H, here.residual, symmetric=dual.symmetric)
         there = _search(dual, here, move, size)
         if there is None:
             return here, step - 1
@@ -327,7 +360,7 @@ def _own_ratios(dual: _Dual, gram: Floats, before: Floats) -> Floats:
     return solve_scaled(gram, u[dual.kept], symmetric=True)
 
 
-def _search(dual: _Dual, here: _Point, move: Floats, size: Floats) -> _Point | None:
+def _search[P: Point](dual: Dual[P], here: P, move: Floats, size: Floats) -> P | None:
     """Shorten a Newton step until residuals shrink or the maximum is not overshot.
 
     The dual is concave: a step whose end still climbs (``residual . move >= 0``) has gained all
@@ -338,7 +371,7 @@ def _search(dual: _Dual, here: _Point, move: Floats, size: Floats) -> _Point | N
     for _ in range(_MAX_HALVINGS):
         there = dual.at(here.lam + length * move)
         norm = _length(there.residual / size)
-        climbing = dual.z is None and float(there.residual @ move) >= 0
+        climbing = dual.symmetric and float(there.residual @ move) >= 0
         if np.isfinite(norm) and (norm <= before * (1 - 1e-4 * length) or climbing):
             return there
         length /= 2

@@ -198,7 +198,7 @@ def tightest_bounds(x: Matrix, d: Floats, totals: Floats) -> tuple[float, float]
 
 
 def explain_failure(
-    x: Matrix,
+    x: Matrix | None,
     d: Floats,
     totals: Floats,
     distance: Distance,
@@ -208,14 +208,20 @@ def explain_failure(
     exact: npt.NDArray[np.bool_],
     tolerance: float,
 ) -> CalibrationError:
-    """Return the error of a calibration that stopped short, with its cause when it can be known."""
+    """Return the error of a calibration that stopped short, with its cause when it can be known.
+
+    Without x (data in chunks) the cause is not looked for.
+    """
     order = np.argsort(-error)
     worst = [j for j in order[:6] if error[j] > 0]
     table = "; ".join(
         f"{names[j]}: asked {totals[j]:.8g}, reached {achieved[j]:.8g} ({error[j]:+.2%} off)"
         for j in worst
     )
-    cause, hint = _cause(x, d, totals, distance, names, exact)
+    if x is None or x.shape[0] > _LP_UNITS:
+        cause, hint = "cause not investigated (too many units)", "calibrate a sample to learn why"
+    else:
+        cause, hint = _cause(x, d, totals, distance, names, exact)
     return CalibrationError(
         f"calibration did not meet {int(np.sum(error > tolerance))} of {totals.size} margins"
         f" ({distance.name} distance): {cause}",
@@ -234,8 +240,6 @@ def _cause(
     names: Sequence[str],
     exact: npt.NDArray[np.bool_],
 ) -> tuple[str, str]:
-    if x.shape[0] > _LP_UNITS:
-        return "cause not investigated (too many distinct units)", "calibrate a sample to learn why"
     nearest = closest_totals(x, d, totals, distance, exact)
     if nearest is None:
         return "cause unknown", "check the margins against the sample's own totals"

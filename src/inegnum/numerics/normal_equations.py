@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ __all__ = [
     "cross_products",
     "dense",
     "diagonal_of",
+    "distances_of",
     "has_negative",
     "independent_columns",
     "is_indicator",
@@ -227,6 +228,11 @@ def solve_scaled(H: Floats, r: Floats, *, symmetric: bool) -> Floats:
     return np.asarray(b / size)
 
 
+def distances_of(x: Matrix, d: Floats) -> Callable[[Floats], Floats]:
+    """Return what gives the lengths of combinations of the columns of x."""
+    return lambda A: np.asarray(np.sqrt(d @ (x @ A) ** 2))
+
+
 @dataclass(frozen=True, slots=True)
 class _Repeat:
     """A column that is a combination of others, and the total they imply for it."""
@@ -237,9 +243,8 @@ class _Repeat:
 
 
 def independent_columns(
-    x: Matrix,
+    distances: Callable[[Floats], Floats],
     gram: Floats,
-    d: Floats,
     totals: Floats,
     candidates: Ints,
     names: Sequence[str],
@@ -249,10 +254,11 @@ def independent_columns(
 
     Parameters
     ----------
-    x : Matrix of shape (m, p)
+    distances : callable
+        Given combinations of columns, an array A of shape (p, k), returns the square roots of
+        ``sum d (x A)^2``, taken row by row: shape (k,).
     gram : ndarray of shape (p, p)
         ``x' diag(d) x``.
-    d : ndarray of shape (m,)
     totals : ndarray of shape (p,)
     candidates : ndarray of int
         Columns to choose among.
@@ -282,12 +288,12 @@ def independent_columns(
         rows = S[kept]
         C = _regression(rows[:, kept], rows[:, suspects])
         C *= size[suspects] / size[kept][:, None]
-        apart_from = np.zeros((x.shape[1], suspects.size))
+        apart_from = np.zeros((totals.size, suspects.size))
         apart_from[candidates[suspects], np.arange(suspects.size)] = 1.0
         apart_from[candidates[kept]] = -C
-        rest = x @ apart_from
-        distance = np.sqrt(d @ rest**2)
-        apart = np.flatnonzero(distance > _COLLINEAR * size[suspects] * candidates.size)
+        apart = np.flatnonzero(
+            distances(apart_from) > _COLLINEAR * size[suspects] * candidates.size
+        )
         if apart.size == 0:
             break
         # One at a time: a column that comes back may explain the next.

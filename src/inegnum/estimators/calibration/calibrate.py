@@ -118,7 +118,7 @@ def calibrate(
     n = as_columns(data)
     asked = as_margins(margins)
     d = _initial(data, weights, asked, n)
-    variant = _variant(distance, n)
+    variant = variant_of(distance, n)
     _require_tolerance(tolerance)
     factors = _factors(data, q, n)
     home = Household(household) if isinstance(household, str) else household
@@ -199,7 +199,7 @@ def generalised_calibration(
     steering = build_system(
         data, _instrumented(data, asked, instruments), d, factors, None, by_unit=True
     )
-    return _solved(system, d, asked, _variant(distance, n), tolerance, steering)
+    return _solved(system, d, asked, variant_of(distance, n), tolerance, steering)
 
 
 def tightest_bounds(
@@ -246,7 +246,7 @@ def _solved(
     return Calibration(weights, d, margins, distance, system, solution, z)
 
 
-def _variant(distance: str | Distance, n: int) -> Distance:
+def variant_of(distance: str | Distance, n: int) -> Distance:
     if isinstance(distance, str):
         if distance not in _BY_NAME:
             hint = nearest(distance, [*_BY_NAME, "Logit(lower, upper)", "Truncated(lower, upper)"])

@@ -3,12 +3,14 @@
 Model
     That of `calibrate`. Rows that share every category of the margins share their ratio, so one
     reading adds up weights by cell, the cells are calibrated, and a second reading gives each row
-    its cell's ratio. Margins are met exactly, as if all rows were in memory.
+    its cell's ratio. Numeric margins and households keep rows apart: then each step of Newton's
+    method reads the chunks again (`streamed`). Margins are met exactly, as if all rows were in
+    memory.
 Assumptions
-    Both readings give the same rows. A chunk is a data frame or a dict of columns.
+    All readings give the same rows. A chunk is a data frame or a dict of columns; the rows of a
+    household follow each other.
 Limits
-    Margins of counts, one weight a row: numeric margins, unit factors, bounds by unit and
-    households would keep rows apart, and are refused.
+    No unit factors and no bounds by unit.
 R
     None reads in chunks; ``survey::calibrate`` on a database-backed design loads its variables.
 """
@@ -22,12 +24,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from inegnum.errors import InegnumError, InputError, MarginError
+from inegnum.errors import InegnumError, InputError
 from inegnum.estimators.calibration.calibrate import calibrate
 from inegnum.estimators.calibration.encode import Columns, as_columns, given_weights
 from inegnum.estimators.calibration.margins import Margin, Margins, as_margins
 from inegnum.estimators.calibration.result import Calibration
-from inegnum.estimators.calibration.system import cells_of, levels_of
+from inegnum.estimators.calibration.streamed import (
+    StreamedCalibration,
+    calibrate_each,
+    located,
+    part_of,
+    sums_of,
+    whole_households,
+)
+from inegnum.estimators.calibration.system import Household, cells_of, levels_of
 from inegnum.numerics.cells import Cells
 from inegnum.numerics.distances import Distance
 
@@ -35,10 +45,12 @@ __all__ = [
     "CellSums",
     "ChunkedCalibration",
     "Chunks",
+    "as_household",
     "calibrate_chunks",
     "calibrate_sums",
+    "columns_of",
     "count_chunk",
-    "counts_only",
+    "keeps_rows_apart",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -93,6 +105,30 @@ class ChunkedCalibration:
     def __repr__(self) -> str:
         return f"ChunkedCalibration({self.rows} rows in {self._keys.size} cells, {self.cells!r})"
 
+    @property
+    def distance(self) -> Distance:
+        """Distance between initial and calibrated weights."""
+        return self.cells.distance
+
+    @property
+    def steps(self) -> int:
+        """Newton steps taken."""
+        return self.cells.steps
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out, and why."""
+        return self.cells.notes
+
+    @property
+    def no_sums(self) -> CellSums:
+        """Sums of no rows, to add those of chunks to."""
+        return CellSums()
+
+    def table(self) -> pd.DataFrame:
+        """Return one row a total, before and after (see `Calibration.table`)."""
+        return self.cells.table()
+
     def weigh(self, chunk: Columns) -> Floats:
         """Return the calibrated weights of the rows of a chunk, shape (rows,).
 
@@ -136,8 +172,9 @@ def calibrate_chunks(
     *,
     weights: str | None = None,
     distance: str | Distance = "raking",
+    household: str | Household | None = None,
     tolerance: float = 1e-10,
-) -> ChunkedCalibration:
+) -> ChunkedCalibration | StreamedCalibration:
     """Calibrate data that come in chunks.
 
     Parameters
@@ -145,11 +182,14 @@ def calibrate_chunks(
     chunks : callable
         Returns an iterator over chunks (data frames or dicts of columns).
     margins : dict, tidy table, Margin or list of Margin
-        Counts to reproduce (see `Margin`).
+        Totals to reproduce (see `Margin`).
     weights : str, optional
         Column of initial weights; equal ones that add up to the population when omitted.
     distance : str or Distance
         See `calibrate`.
+    household : str or Household, optional
+        Column of the household: its members keep one common weight. Their rows follow each other,
+        in one chunk or over several; `weigh` wants whole households.
     tolerance : float
         Largest relative miss of a margin.
 
@@ -167,25 +207,66 @@ def calibrate_chunks(
     >>> [fit.weigh(part).tolist() for part in parts]
     [[3.0, 3.0], [4.0]]
     """
-    asked = counts_only(margins)
+    asked, home = as_margins(margins), as_household(household)
+    if keeps_rows_apart(asked, home):
+        return _streamed(chunks, asked, weights, distance, home, tolerance)
     sums = CellSums()
     for chunk in chunks():
         sums = sums.plus(count_chunk(chunk, asked, weights, first=sums.rows))
     return calibrate_sums(sums, asked, weights=weights, distance=distance, tolerance=tolerance)
 
 
-def counts_only(margins: Margins) -> tuple[Margin, ...]:
-    """Return the margins, refusing those that keep rows apart."""
-    asked = as_margins(margins)
-    bad = [m.name for m in asked if m.value is not None or m.per != "unit"]
-    if bad:
-        raise MarginError(
-            "data in chunks are calibrated on counts of units only",
-            where=", ".join(bad),
-            got="totals of numeric variables, or counts of households",
-            hint="cut the variable into classes, or load these columns and use calibrate()",
-        )
-    return asked
+def _streamed(
+    chunks: Chunks,
+    margins: tuple[Margin, ...],
+    weights: str | None,
+    distance: str | Distance,
+    household: Household | None,
+    tolerance: float,
+) -> StreamedCalibration:
+    rows, mass, squares = 0, 0.0, 0.0
+    for chunk in whole_households(chunks(), household, check=True):
+        try:
+            part_of(chunk, margins, weights, household, 1.0)
+            n, d, dd = sums_of(chunk, weights)
+        except InegnumError as error:
+            stopped = error
+        else:
+            rows, mass, squares = rows + n, mass + d, squares + dd
+            continue
+        raise located(stopped, rows)
+    if rows == 0:
+        raise InputError("data has no rows", got="0 rows")
+    return calibrate_each(
+        lambda function: map(function, whole_households(chunks(), household)),
+        margins,
+        weights=weights,
+        rows=rows,
+        sums=(mass, squares),
+        distance=distance,
+        household=household,
+        tolerance=tolerance,
+    )
+
+
+def as_household(household: str | Household | None) -> Household | None:
+    """Return how units make households, from a column's name or as it was given."""
+    return Household(household) if isinstance(household, str) else household
+
+
+def keeps_rows_apart(margins: tuple[Margin, ...], household: Household | None) -> bool:
+    """Return whether rows of the same categories may get different weights."""
+    return household is not None or any(m.value is not None or m.per != "unit" for m in margins)
+
+
+def columns_of(
+    margins: tuple[Margin, ...], weights: str | None, household: Household | None
+) -> list[str]:
+    """Return the columns a calibration reads."""
+    named = [*levels_of(margins), *(m.value for m in margins if m.value is not None)]
+    named += [weights] if weights else []
+    named += [household.by] if household else []
+    return list(dict.fromkeys(named))
 
 
 def count_chunk(
@@ -205,14 +286,7 @@ def count_chunk(
         keys = _keys_of(cells, levels)
         order = np.argsort(keys)
         return CellSums(keys[order], cells.d[order], n)
-    where = f"{stopped.where} of the chunk that starts at row {first}".strip()
-    raise type(stopped)(
-        stopped.what,
-        where=where,
-        got=stopped.got,
-        expected=stopped.expected,
-        hint=stopped.hint,
-    )
+    raise located(stopped, first)
 
 
 def calibrate_sums(

@@ -1,7 +1,8 @@
 """Calibration of Parquet files larger than memory.
 
 Two readings, one writing: weights are added up by cell, cells calibrated, then rows are read again
-and written with their weight. Memory is that of one batch of rows, whatever the file. The output
+and written with their weight; numeric margins and households take a reading for each step of
+Newton's method. Memory is that of one batch of rows, whatever the file. The output
 takes its name when it is whole, with a record beside it of what it was made from.
 Limits: those of `chunks`. The output's row groups are the batches.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -25,12 +26,18 @@ from inegnum.errors import InputError, ProvenanceError, nearest
 from inegnum.estimators.calibration.chunks import (
     CellSums,
     ChunkedCalibration,
-    calibrate_sums,
-    count_chunk,
-    counts_only,
+    as_household,
+    calibrate_chunks,
+    columns_of,
 )
-from inegnum.estimators.calibration.margins import Margin, Margins
-from inegnum.estimators.calibration.system import levels_of
+from inegnum.estimators.calibration.encode import Columns
+from inegnum.estimators.calibration.margins import Margin, Margins, as_margins
+from inegnum.estimators.calibration.streamed import (
+    ColumnSums,
+    StreamedCalibration,
+    whole_households,
+)
+from inegnum.estimators.calibration.system import Household
 from inegnum.estimators.progress import counted
 from inegnum.numerics.distances import Distance
 from inegnum.provenance import sha256_file
@@ -51,15 +58,15 @@ class FileCalibration:
     ----------
     path : Path
         The file written.
-    calibration : ChunkedCalibration
-        Ratios of its cells, margin table and diagnostics.
+    calibration : ChunkedCalibration or StreamedCalibration
+        Ratios of its cells, or the dual point that gives them; margin table.
     record : dict
         What was written beside it: inputs with their hashes, margins asked and reached by the
         weights written, sums of weights.
     """
 
     path: Path
-    calibration: ChunkedCalibration
+    calibration: ChunkedCalibration | StreamedCalibration
     record: dict[str, Any]
 
     @property
@@ -76,6 +83,7 @@ def calibrate_parquet(
     weights: str | None = None,
     name: str = "weight",
     distance: str | Distance = "raking",
+    household: str | Household | None = None,
     tolerance: float = 1e-10,
     rows: int = ROWS,
     replace: bool = False,
@@ -86,7 +94,7 @@ def calibrate_parquet(
     ----------
     source : str or Path
     margins : dict, tidy table, Margin or list of Margin
-        Counts to reproduce (see `Margin`).
+        Totals to reproduce (see `Margin`).
     out : str or Path
         File to write: every column of the source and the calibrated weight; its record goes to
         ``out`` + ``.json``.
@@ -96,6 +104,8 @@ def calibrate_parquet(
         Name of the column of calibrated weights.
     distance, tolerance
         See `calibrate`.
+    household : str or Household, optional
+        Column of the household: its members, whose rows follow each other, keep one common weight.
     rows : int
         Rows read at a time: memory grows with it, and the weights do not depend on it beyond
         rounding.
@@ -122,18 +132,22 @@ def calibrate_parquet(
     >>> pd.read_parquet(fit.path)["weight"].tolist()
     [3.0, 3.0, 4.0]
     """
-    asked = counts_only(margins)
+    asked, home = as_margins(margins), as_household(household)
     out = Path(out)
     files = _files(Path(source))
     if rows < 1:
         raise InputError("rows read at a time must be at least one", where="rows", got=rows)
-    needed = [*levels_of(asked), *([weights] if weights else [])]
+    needed = columns_of(asked, weights, home)
     schema = _schema(files, needed, name)
     _require_place(out, files, replace=replace)
-    sums = CellSums()
-    for batch in _batches(files, schema, needed, rows, "reading"):
-        sums = sums.plus(count_chunk(_columns(batch, needed), asked, weights, first=sums.rows))
-    fit = calibrate_sums(sums, asked, weights=weights, distance=distance, tolerance=tolerance)
+    fit = calibrate_chunks(
+        lambda: _chunks(files, schema, needed, rows, "reading"),
+        asked,
+        weights=weights,
+        distance=distance,
+        household=home,
+        tolerance=tolerance,
+    )
     partial = [out.with_name(out.name + end) for end in (".part", ".json.part")]
     try:
         tally = _write(files, schema, needed, fit, partial[0], name, rows)
@@ -149,16 +163,16 @@ def calibrate_parquet(
 
 @dataclass(frozen=True, slots=True)
 class _Tally:
-    """What the weights written add up to."""
+    """What the weights written add up to; `sums` are of the kind the calibration gives."""
 
-    cells: CellSums
+    sums: Any
     squares: float = 0.0
     smallest: float = np.inf
     largest: float = -np.inf
 
-    def plus(self, w: Floats, cells: CellSums) -> _Tally:
+    def plus(self, w: Floats, sums: Any) -> _Tally:
         return _Tally(
-            self.cells.plus(cells),
+            self.sums.plus(sums),
             self.squares + float(w @ w),
             min(self.smallest, float(w.min())),
             max(self.largest, float(w.max())),
@@ -244,40 +258,74 @@ def _columns(batch: pa.RecordBatch, names: list[str]) -> pd.DataFrame:
     return chunk
 
 
+def _chunks(
+    files: list[Path], schema: pa.Schema, needed: list[str], rows: int, label: str
+) -> Iterator[pd.DataFrame]:
+    for batch in _batches(files, schema, needed, rows, label):
+        yield _columns(batch, needed)
+
+
+def _weighed(
+    chunks: Iterable[Columns], fit: ChunkedCalibration | StreamedCalibration
+) -> Iterator[tuple[Floats, CellSums | ColumnSums]]:
+    """Yield the weights of all rows in order, and their sums, in pieces of any length."""
+    home = fit.household if isinstance(fit, StreamedCalibration) else None
+    for chunk in whole_households(chunks, home):
+        yield fit.weigh_and_sum(chunk)
+
+
 def _write(
     files: list[Path],
     schema: pa.Schema,
     needed: list[str],
-    fit: ChunkedCalibration,
+    fit: ChunkedCalibration | StreamedCalibration,
     partial: Path,
     name: str,
     rows: int,
 ) -> _Tally:
-    """Write every row with its weight; return what the weights add up to."""
-    tally = _Tally(CellSums())
+    """Write every row with its weight; return what the weights add up to.
+
+    A batch waits until the last of its households is whole.
+    """
+    tally, ready = _Tally(fit.no_sums), np.empty(0)
     wide = schema.append(pa.field(name, pa.float64()))
-    with pq.ParquetWriter(partial, wide) as writer:
+    waiting: deque[pa.RecordBatch] = deque()
+
+    def chunks() -> Iterator[pd.DataFrame]:
         for batch in _batches(files, schema, list(schema.names), rows, "writing"):
-            w, cells = fit.weigh_and_sum(_columns(batch, needed))
-            tally = tally.plus(w, cells)
-            columns = [
-                column if column.type == field.type else column.cast(field.type)
-                for column, field in zip(batch.columns, schema, strict=True)
-            ]
-            writer.write_batch(pa.RecordBatch.from_arrays([*columns, pa.array(w)], schema=wide))
-    if tally.cells.rows != fit.rows:
+            waiting.append(batch)
+            yield _columns(batch, needed)
+
+    with pq.ParquetWriter(partial, wide) as writer:
+        for w, sums in _weighed(chunks(), fit):
+            tally = tally.plus(w, sums)
+            ready = np.concatenate([ready, w]) if ready.size else w
+            while waiting and ready.size >= waiting[0].num_rows:
+                batch = waiting.popleft()
+                own, ready = ready[: batch.num_rows], ready[batch.num_rows :]
+                writer.write_batch(_widened(batch, own, wide))
+    if tally.sums.rows != fit.rows:
         raise ProvenanceError(
             "the source changed while it was read",
             where=", ".join(file.name for file in files),
-            got=f"{tally.cells.rows} rows, {fit.rows} at the first reading",
+            got=f"{tally.sums.rows} rows, {fit.rows} at the first reading",
         )
     return tally
+
+
+def _widened(batch: pa.RecordBatch, w: Floats, wide: pa.Schema) -> pa.RecordBatch:
+    """Return a batch in the types of its file, with the column of weights."""
+    columns = [
+        column if column.type == field.type else column.cast(field.type)
+        for column, field in zip(batch.columns, list(wide)[:-1], strict=True)
+    ]
+    return pa.RecordBatch.from_arrays([*columns, pa.array(w)], schema=wide)
 
 
 def _record(
     files: list[Path],
     margins: tuple[Margin, ...],
-    fit: ChunkedCalibration,
+    fit: ChunkedCalibration | StreamedCalibration,
     tally: _Tally,
     weights: str | None,
     name: str,
@@ -285,7 +333,7 @@ def _record(
 ) -> dict[str, Any]:
     from inegnum import __version__
 
-    reached = iter(fit.totals(tally.cells).tolist())
+    reached = iter(fit.totals(tally.sums).tolist())
     totals = [
         {"margin": m.name, "level": [str(x) for x in level], "asked": total, "reached": got}
         for m in margins
@@ -299,14 +347,15 @@ def _record(
         ],
         "initial": weights,
         "column": name,
-        "distance": repr(fit.cells.distance),
+        "distance": repr(fit.distance),
+        "household": repr(fit.household) if isinstance(fit, StreamedCalibration) else None,
         "tolerance": tolerance,
-        "rows": tally.cells.rows,
-        "cells": int(fit.cells.weights.size),
-        "steps": fit.cells.steps,
-        "notes": list(fit.cells.notes),
+        "rows": tally.sums.rows,
+        "cells": int(fit.cells.weights.size) if isinstance(fit, ChunkedCalibration) else None,
+        "steps": fit.steps,
+        "notes": list(fit.notes),
         "weights": {
-            "sum": float(tally.cells.d.sum()),
+            "sum": float(tally.sums.d.sum()),
             "sum_of_squares": tally.squares,
             "smallest": tally.smallest,
             "largest": tally.largest,

@@ -29,7 +29,7 @@ from inegnum.estimators.calibration.margins import Margin, TotalNames
 from inegnum.numerics.cells import Cells, collapse
 from inegnum.numerics.normal_equations import Matrix
 
-__all__ = ["Household", "System", "build_system", "cells_of", "levels_of"]
+__all__ = ["Household", "System", "build_system", "cells_of", "levels_of", "softness"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
@@ -162,7 +162,7 @@ def build_system(
     names = TotalNames(margins)
     owner = np.repeat(np.arange(len(margins)), [len(m.by_level) for m in margins])
     totals = np.array([t for m in margins for t in m.by_level.values()], dtype=np.float64)
-    ridge = _ridge(margins, totals, d)
+    ridge = softness(margins, totals, d)
     collapsible = q is None and household is None and not by_unit
     if collapsible and all(m.value is None for m in margins):
         cells = cells_of(data, variables, d, weights_name, keyed)
@@ -227,18 +227,20 @@ def levels_of(margins: Sequence[Margin]) -> dict[str, list[object]]:
     return {variable: list(levels) for variable, levels in found.items()}
 
 
-def _ridge(margins: Sequence[Margin], totals: Floats, d: Floats) -> Floats:
+def softness(
+    margins: Sequence[Margin], totals: Floats, d: Floats, sums: tuple[float, float] | None = None
+) -> Floats:
     """Return the softness of each column (see `Margin`): ``X - x'w = ridge lam``.
 
     A standard error s gives ``s^2 / (sum d^2 / sum d)``: calibrated totals are then the
     generalised-least-squares combination of survey and margin under Poisson sampling with the
     mean weight. A cost c gives ``X^2 / (c sum d)``: a relative miss weighs c times as much as
-    moving every weight by the same proportion.
+    moving every weight by the same proportion. `sums` are those of d and its squares, where known.
     """
     if not any(margin.soft for margin in margins):
         return np.zeros(totals.size)
-    mass = float(d.sum())
-    mean = float(d @ d) / mass
+    mass, squares = (float(d.sum()), float(d @ d)) if sums is None else sums
+    mean = squares / mass
     out = []
     for margin in margins:
         size = np.array(list(margin.by_level.values()))
