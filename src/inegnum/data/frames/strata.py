@@ -113,7 +113,7 @@ def sums_by(year: int, departments: tuple[str, ...], draws: int, seed: int) -> S
     for department in departments:
         inside = (frame["department"] == department).to_numpy()
         effect = department_effect(department, year, draws, seed)
-        part = everyone.at(frame.loc[inside, "geo"].tolist())
+        part = everyone.take(np.flatnonzero(inside))
         urban = np.array([URBAN.code(u) for u in part.areas["urban"]])
         z = _predicted(year)[inside]
         for u in np.unique(urban):
@@ -151,13 +151,11 @@ def _add_predicted(
 ) -> None:
     if not len(persons):
         return
-    status = np.empty((len(effect), 6))
-    for b in range(len(effect)):
-        age, schooling, women = shares_of(z + effect[b])
-        total.age[b, u] += persons @ age
-        status[b] = persons @ schooling
-        of_women = float(persons @ women)
-        total.women[b, u] += np.array([of_women, persons.sum() - of_women])
+    age, schooling, women = shares_of(z + effect[:, None, :])
+    total.age[:, u] += persons @ age
+    status = persons @ schooling
+    of_women = women @ persons
+    total.women[:, u] += np.stack([of_women, persons.sum() - of_women], axis=1)
     total.status[:, u] += drifted(status, drift)
 
 
