@@ -207,12 +207,16 @@ def test_the_walk_keeps_part_of_every_deviation(world):
     still = one.predict(world.metropolis, seed=3, noise=walk((2022, 2022), seed=9)).values
     np.testing.assert_array_equal(later, still)
     lost = {"metro": 0.3, "commune": 0.3}
-    noise = walk((2020, 2022), seed=9, lost=lost)
+    noise = walk((2020, 2022), seed=9, lost=lost, log_sd=0.0)
     z = np.random.default_rng(2).standard_normal((20_000, 2))
     moved = noise("commune", z)
     # 1 - 0.3 a year over two years; 20,000 draws know a correlation to 0.006.
     assert np.corrcoef(z[:, 0], moved[:, 0])[0, 1] == pytest.approx(0.4, abs=0.03)
     assert moved.std() == pytest.approx(1.0, abs=0.02)
+    # A loss that is not known: some draws keep much, some nothing; the law of each year stays.
+    unsure = walk((2020, 2022), seed=9, lost=lost)("commune", z)
+    assert unsure.std() == pytest.approx(1.0, abs=0.02)
+    assert np.abs(unsure - z).std() > np.abs(moved - z).std()
 
 
 def test_across_a_break_waves_are_fitted_apart(world):

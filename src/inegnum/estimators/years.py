@@ -7,9 +7,11 @@ Model
     follows a random walk around composition: between years t and s its draws have the correlation
     1 - q |t - s|, its sd unchanged.
 Assumptions
-    q is that of census pseudo-targets between RP2012 and RP2018, given composition: correlation
-    0.91 of intercommunalities (0.83-0.96 over six cases), 0.80 of communes over 10,000 persons
-    (0.61-0.92), in six years. The gradient of urban sizes is the pooled one.
+    q is that of census pseudo-targets between RP2012 and RP2018, given composition. Correlation
+    over six years: 0.91 of intercommunalities (0.83-0.96 over six cases), 0.80 of communes over
+    10,000 persons, their intercommunality's part included, so 0.66 of their own part. Variables
+    differ (a loss 0.5 to 3 times the median, at both levels alike): `walk` draws q, with a sd of
+    its log of 0.7. The gradient of urban sizes follows the reading of the draw.
 Limits
     The national survey has no respondent of a given metropolis: what changes locally beyond the
     national trend and composition is drawn, not observed. The share of telephone interviews moved
@@ -43,6 +45,7 @@ from inegnum.estimators.spec import ModelSpec
 from inegnum.provenance import require_role
 
 __all__ = [
+    "LOST_LOG_SD",
     "LOST_PER_YEAR",
     "change",
     "fit_years",
@@ -55,7 +58,8 @@ Floats = npt.NDArray[np.float64]
 
 _OLDER: Final = ("60-69", "70+")
 # (1 - correlation over six years) / 6: see the assumptions. IRIS as communes.
-LOST_PER_YEAR: Final[Mapping[str, float]] = {"metro": 0.015, "commune": 0.033, "iris": 0.033}
+LOST_PER_YEAR: Final[Mapping[str, float]] = {"metro": 0.015, "commune": 0.056, "iris": 0.056}
+LOST_LOG_SD: Final = 0.7
 
 
 def year_correlation(
@@ -148,16 +152,24 @@ def _alone(spec: ModelSpec, survey: SurveyCells, year: int, national: Frame, see
     return fit_waves(one, survey, national, {}, seed + year)[0]
 
 
-def walk(years: tuple[int, int], *, seed: int, lost: Mapping[str, float] = LOST_PER_YEAR) -> Noise:
+def walk(
+    years: tuple[int, int],
+    *,
+    seed: int,
+    lost: Mapping[str, float] = LOST_PER_YEAR,
+    log_sd: float = LOST_LOG_SD,
+) -> Noise:
     """Return what the deviations of one year become in another, `seed` being that of the walk.
 
     Given to `Fit.predict` of the earlier year with the seed of the later one, whose draws stay as
-    they are.
+    they are. The losses of a draw are `lost` times one factor, whose log has the sd `log_sd`: an
+    indicator that lasts less does so at every level. None loses more than all of it.
     """
     R = year_correlation(years, lost=lost)
 
     def noise(part: str, z: Floats) -> Floats:
-        kept = float(R[part][0, 1])
+        factor = np.exp(log_sd * np.random.default_rng(seed).standard_normal((len(z), 1)))
+        kept = np.maximum(1 - (1 - R[part][0, 1]) * factor, 0.0)
         rng = np.random.default_rng([seed, zlib.crc32(part.encode()), z.shape[1]])
         return np.asarray(kept * z + np.sqrt(1 - kept**2) * rng.standard_normal(z.shape))
 
