@@ -8,6 +8,7 @@ from scipy import sparse
 
 from inegnum.errors import CalibrationError
 from inegnum.estimators.calibration.margins import Margin, TotalNames
+from inegnum.numerics import normal_equations
 from inegnum.numerics.normal_equations import cross_products, distances_of, independent_columns
 
 SIZES = (4, 3, 2)
@@ -36,6 +37,17 @@ def test_cross_products_are_those_of_dense_algebra(kind: str) -> None:
     expected = x.toarray().T @ (v[:, None] * x.toarray())
     # Sums of 60 products of order one, in another order.
     np.testing.assert_allclose(cross_products(x)(v), expected, atol=1e-13)
+
+
+def test_cross_products_of_many_rows_are_those_of_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, v = _indicators(20_000)
+    x = sparse.csr_array(x[:, 2:])
+    laid_out = cross_products(x)(v)
+    monkeypatch.setattr(normal_equations, "_MOST_PAIRS", 10)
+    # Sums of 20,000 terms of order one, in another order.
+    np.testing.assert_allclose(cross_products(x)(v), laid_out, rtol=1e-11)
+    monkeypatch.setattr(normal_equations, "_NARROW", 1)
+    np.testing.assert_allclose(cross_products(x)(v), laid_out, rtol=1e-11)
 
 
 def _kept(totals: np.ndarray, *, hinted: bool) -> tuple[list[int], tuple[str, ...]]:

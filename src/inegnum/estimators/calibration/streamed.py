@@ -166,8 +166,8 @@ class Households:
 
 def hashes_of(chunk: Columns, by: str) -> Hashes:
     """Return one number a household, in increasing order."""
-    ids = pd.unique(pd.Series(column(chunk, by)).astype("object"))
-    return np.sort(pd.util.hash_array(np.asarray(ids, dtype=object)))
+    ids = np.asarray(pd.unique(pd.Series(column(chunk, by))))
+    return np.sort(pd.util.hash_array(ids))
 
 
 def whole_households(
@@ -183,7 +183,7 @@ def whole_households(
         frame = chunk if isinstance(chunk, pd.DataFrame) else pd.DataFrame(dict(chunk))
         if held is not None:
             frame = pd.concat([held, frame], ignore_index=True)
-        ids = np.asarray(column(frame, by), dtype=object)
+        ids = np.asarray(column(frame, by))
         differing = np.flatnonzero(ids != ids[-1]) if ids.size else np.zeros(0, dtype=int)
         cut = int(differing[-1]) + 1 if differing.size else 0
         held = frame.iloc[cut:]
