@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -288,3 +290,19 @@ def test_margins_of_five_million_rows():
         reached = np.bincount(codes[v], fit.weights)
         # Sums of five million terms carry their own rounding.
         np.testing.assert_allclose(reached, list(totals.values()), rtol=1e-9)
+
+
+def test_weights_of_another_scale_than_the_margins_are_named(sample):
+    with pytest.raises(CalibrationError, match=r"times what the initial weights give") as caught:
+        calibrate(sample.assign(w0=0.01), MARGINS, weights="w0", distance=Logit(0.4, 2.2))
+    assert "scale the initial weights" in caught.value.hint
+    # What was not reached is short: its sign says so.
+    assert re.search(r"reached [\d.]+ \(-\d", caught.value.got)
+
+
+def test_instruments_that_cannot_steer_are_named():
+    rng = np.random.default_rng(1)
+    sample = pd.DataFrame({"x": rng.normal(5, 1, 300), "z": rng.normal(0, 1, 300), "s": "F"})
+    margins = {"s": {"F": 300.0}, "x": 1900.0}
+    with pytest.raises(CalibrationError, match="none that depend on the instruments alone"):
+        generalised_calibration(sample, margins, {"x": "z"}, weights=np.ones(300))

@@ -255,7 +255,10 @@ def solve(
     unmet = np.abs(totals - achieved - soft * lam) / size
     # A column left out because it repeats others also carries their rounding, hence the factor.
     if not np.all(unmet <= 10 * tolerance) or not np.all(unmet[kept] <= tolerance):
-        raise explain_failure(x, d, totals, distance, names, achieved, unmet, soft == 0, tolerance)
+        hard, steered = soft == 0, z is not None
+        raise explain_failure(
+            x, d, net, totals, distance, names, achieved, unmet, hard, tolerance, steered=steered
+        )
     notes = seen.notes + repeated + _edge(g[~seen.frozen], distance)
     return Solution(g, lam, achieved, miss, steps, notes)
 

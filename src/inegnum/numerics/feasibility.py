@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -199,7 +200,8 @@ def tightest_bounds(x: Matrix, d: Floats, totals: Floats) -> tuple[float, float]
 
 def explain_failure(
     x: Matrix | None,
-    d: Floats,
+    d: Floats | None,
+    net: Floats,
     totals: Floats,
     distance: Distance,
     names: Sequence[str],
@@ -207,21 +209,28 @@ def explain_failure(
     error: Floats,
     exact: npt.NDArray[np.bool_],
     tolerance: float,
+    *,
+    steered: bool = False,
 ) -> CalibrationError:
     """Return the error of a calibration that stopped short, with its cause when it can be known.
 
-    Without x (data in chunks) the cause is not looked for.
+    `net` is ``x' d``. Without x and d (data in chunks) few causes are looked for; `steered` says
+    that instruments were given.
     """
     order = np.argsort(-error)
     worst = [j for j in order[:6] if error[j] > 0]
     table = "; ".join(
-        f"{names[j]}: asked {totals[j]:.8g}, reached {achieved[j]:.8g} ({error[j]:+.2%} off)"
+        f"{names[j]}: asked {totals[j]:.8g}, reached {achieved[j]:.8g} "
+        f"({math.copysign(error[j], achieved[j] - totals[j]):+.2%} off)"
         for j in worst
     )
-    if x is None or x.shape[0] > _LP_UNITS:
+    scale = _scale_apart(net, totals, distance, exact)
+    if scale is not None:
+        cause, hint = scale
+    elif x is None or d is None or x.shape[0] > _LP_UNITS:
         cause, hint = "cause not investigated (too many units)", "calibrate a sample to learn why"
     else:
-        cause, hint = _cause(x, d, totals, distance, names, exact)
+        cause, hint = _cause(x, d, totals, distance, names, exact, steered=steered)
     return CalibrationError(
         f"calibration did not meet {int(np.sum(error > tolerance))} of {totals.size} margins"
         f" ({distance.name} distance): {cause}",
@@ -232,6 +241,22 @@ def explain_failure(
     )
 
 
+def _scale_apart(
+    net: Floats, totals: Floats, distance: Distance, exact: npt.NDArray[np.bool_]
+) -> tuple[str, str] | None:
+    """Say when bounds leave out every margin's own ratio: weights and margins differ in scale."""
+    low, up = (np.asarray(b, dtype=float) for b in bounds_of(distance))
+    known = exact & (net > 0) & (totals > 0)
+    ratio = totals[known] / net[known]
+    if ratio.size == 0 or (ratio.min() <= up.max() and ratio.max() >= low.min()):
+        return None
+    return (
+        f"every margin is {ratio.min():.4g} to {ratio.max():.4g} times what the initial weights "
+        f"give, beyond g in [{float(low.min()):g}, {float(up.max()):g}]",
+        "bounds are on w/d as given: scale the initial weights to the population first",
+    )
+
+
 def _cause(
     x: Matrix,
     d: Floats,
@@ -239,6 +264,8 @@ def _cause(
     distance: Distance,
     names: Sequence[str],
     exact: npt.NDArray[np.bool_],
+    *,
+    steered: bool,
 ) -> tuple[str, str]:
     nearest = closest_totals(x, d, totals, distance, exact)
     if nearest is None:
@@ -249,6 +276,12 @@ def _cause(
         return "margins are nearly collinear", "merge categories or drop a margin"
     low, up = (np.asarray(b, dtype=float) for b in bounds_of(distance))
     span = f"g in [{float(np.min(low)):g}, {float(np.max(up)):g}]"
+    if not blocking and steered:
+        return (
+            "some weights meet them, but none that depend on the instruments alone",
+            "take instruments more closely related to the margins they replace, fewer margins, "
+            'or distance="linear"',
+        )
     if not blocking:
         return (
             f"margins can only be met on the edge of {span}, with some weights exactly there",

@@ -167,8 +167,9 @@ def solve_streamed(
     unmet = np.abs(totals - reached.achieved - ridge * lam) / size
     # As in memory: a column left out because it repeats others also carries their rounding.
     if not np.all(unmet <= 10 * tolerance) or not np.all(unmet[kept] <= tolerance):
+        hard, got = ridge == 0, reached.achieved
         raise explain_failure(
-            None, seen.net, totals, distance, names, reached.achieved, unmet, ridge == 0, tolerance
+            None, None, seen.net, totals, distance, names, got, unmet, hard, tolerance
         )
     return StreamedSolution(
         lam, frozen, first.net, reached.achieved, gap / size, steps, notes + repeated

@@ -224,7 +224,10 @@ def number(total: object, name: str) -> float:
         return float(total)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise MarginError(
-            "a margin's total is not a number", where=name, got=repr(total)[:80]
+            "a margin's total is not a number",
+            where=name,
+            got=repr(total)[:80],
+            hint='totals of categories are a dict, for instance {"F": 52, "M": 48}',
         ) from None
 
 

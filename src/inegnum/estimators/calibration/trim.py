@@ -80,7 +80,8 @@ def trim_weights(
     weights : array_like of shape (n,)
     lower, upper : float
     strict : bool
-        Repeat until no weight is beyond the limits, units once cut staying where they are.
+        Repeat until no weight is beyond the limits, units once cut staying where they are. Without
+        it what is spread may push others beyond them, as in ``survey::trimWeights``.
 
     Raises
     ------
