@@ -266,14 +266,16 @@ def _tiles(
     n = len(units[0])
     bits = _bits(shape)
     buffer = np.empty(min(n, _TILE), dtype=np.int64)
+    # 64-bit codes are shifted on their way into the key; narrower ones are copied first.
+    wide = len(units) > 1 and units[0].dtype == np.int64
     for start in range(0, n, _TILE):
         at = slice(start, min(start + _TILE, n))
         key = buffer[: at.stop - start] if keyed is None else keyed[at].view(np.int64)
         for j, (code, size) in enumerate(zip(units, shape, strict=True)):
-            if j == 0:
+            if j == 0 and not wide:
                 key[:] = code[at]
-            else:
-                np.left_shift(key, bits[j], out=key)
+            elif j > 0:
+                np.left_shift(units[0][at] if wide and j == 1 else key, bits[j], out=key)
                 np.bitwise_or(key, code[at], out=key, dtype=np.int64)
             if checked:
                 _require_in_range(code[at], size)
