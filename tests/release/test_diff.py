@@ -67,3 +67,14 @@ def test_the_page_of_a_difference_stands_alone(tmp_path: Path) -> None:
     assert "{{" not in page
     with pytest.raises(InputError, match="cannot be written"):
         write_difference(old, new, tmp_path / "no" / "changes.html")
+
+
+def test_a_coarse_grid_of_pairs_moves_bounds_by_a_hundredth_of_the_interval() -> None:
+    rng = np.random.default_rng(3)
+    old, new = rng.normal(0.80, 0.02, 1000), rng.normal(0.83, 0.03, 1000)
+    fine, coarse = change_of(old, new), change_of(old, new, grid=200)
+    width = float(fine["upper"]) - float(fine["lower"])
+    for name in ("lower", "upper"):
+        assert abs(float(fine[name]) - float(coarse[name])) < 0.01 * width
+    assert abs(float(fine["p_change"]) - float(coarse["p_change"])) < 0.002
+    assert fine["lower"] != coarse["lower"]

@@ -19,6 +19,8 @@ from inegnum.data.areas import load_areas
 from inegnum.errors import InputError, PublicationError, StudyError
 from inegnum.estimates.retract import Retraction
 from inegnum.estimators.spec import Anchor
+from inegnum.release.diff import compare_releases
+from inegnum.release.diff_page import write_difference
 from inegnum.release.read import read_release
 from inegnum.release.report import build_report
 from inegnum.review.ladder import validate
@@ -319,6 +321,23 @@ def test_what_is_withdrawn_leaves_every_file(release: Path, drawn: Path) -> None
     assert "A barracks, twice." in (drawn / "report.en.html").read_text("utf-8")
 
 
+def test_two_wide_releases_are_compared_by_level(
+    release: Path, drawn: Path, tmp_path: Path
+) -> None:
+    found = compare_releases(release, drawn, language="fr")
+    table = found.table.set_index(["geo", "indicator"])
+    assert table.loc[("2B", "internet_daily"), "status"] == "retracted"
+    assert set(table["status"]) >= {"both", "retracted"}
+    both = table[table["status"] == "both"]
+    assert (both["change"] == 0).all()
+    assert not both["beyond_monte_carlo"].any()
+    kinds = {cause.kind for cause in found.causes}
+    assert kinds == {"data", "model", "retraction"}
+    assert "caserne" in found.causes[-1].new
+    with pytest.raises(PublicationError, match="inegnum diff"):
+        write_difference(release, drawn, tmp_path / "page.html")
+
+
 def test_communes_come_in_the_formats_asked_for(drawn: Path) -> None:
     french = pd.read_csv(
         drawn / "communes" / "2A-excel-fr.csv",
@@ -386,7 +405,7 @@ def test_a_code_of_two_levels_is_withdrawn_with_its_level(study: Study, tmp_path
 
 
 def test_pages_of_one_territory_refuse_a_wide_release(release: Path) -> None:
-    with pytest.raises(PublicationError, match="pages of their own"):
+    with pytest.raises(PublicationError, match="a page of their own"):
         read_release(release)
 
 
@@ -404,3 +423,50 @@ def test_a_wide_release_has_a_page_in_each_language_and_passes_its_checks(releas
 
 def test_a_wide_release_runs_again_to_the_same_bytes(release: Path) -> None:
     assert rerun(release / "manifest.json") == []
+
+
+def base_of_iris(persons: dict[str, int]) -> str:
+    """Return INSEE's base of IRIS of 2022 for a few of them: sex by age, all of one shape."""
+    shares = {"0014": 15, "1529": 18, "3044": 20, "4559": 20, "6074": 18, "75P": 9}
+    lines = []
+    for iris, total in persons.items():
+        cells: dict[str, float] = {"P22_POP": total, "P22_POPH": total / 2, "P22_POPF": total / 2}
+        for band, share in shares.items():
+            cells[f"P22_POP{band}"] = total * share / 100
+            cells |= {f"P22_{sex}{band}": total * share / 200 for sex in "HF"}
+        if not lines:
+            lines.append(";".join(["IRIS", "COM", *cells]))
+        lines.append(";".join([iris, iris[:5], *map(str, cells.values())]))
+    return "\n".join(lines) + "\n"
+
+
+def test_bases_of_iris_make_finer_frames_of_communes(
+    study: Study, release: Path, tmp_path: Path
+) -> None:
+    base = tmp_path / "base-ic-evol-struct-pop-2022.CSV"
+    # Ajaccio in two IRIS, and a commune too small to be cut.
+    known = {"2A0040101": 40_000, "2A0040102": 31_000, "2A0010000": 620}
+    base.write_text(base_of_iris(known), "utf-8")
+    named = replace(study, frame=replace(study.frame, imports=(str(base),)))
+    run_to_folder(named, tmp_path / "corse", workers=1)
+    before, after = (
+        pd.read_parquet(path / "communes").set_index(["geo", "indicator"]).sort_index()
+        for path in (release, tmp_path / "corse")
+    )
+    given = ["2A001", "2A004"]
+    assert set(before.loc[given, "tier"]) == {"F3"}
+    assert set(after.loc[given, "tier"]) == {"F2"}
+    others = before.index[~before.index.get_level_values("geo").isin(given)]
+    pd.testing.assert_frame_equal(before.loc[others], after.loc[others])
+    ajaccio = ("2A004", "smartphone")
+    assert after.loc[ajaccio, "N"] != before.loc[ajaccio, "N"]
+    manifest = json.loads((tmp_path / "corse" / "manifest.json").read_text("utf-8"))
+    assert base.name in {one["name"] for one in manifest["inputs"]}
+    # The file is not in the release, so that its communes cannot be made again from it.
+    with pytest.raises(InputError, match="not in the release"):
+        recompute(tmp_path / "corse", "2A004")
+
+
+def test_neighbourhoods_of_a_wide_territory_are_refused_with_the_way_out() -> None:
+    with pytest.raises(StudyError, match=r"frame\.imports"):
+        Territory(france=True, levels=("epci", "commune", "iris"))

@@ -233,11 +233,12 @@ def _manifest(path: Path) -> dict[str, Any]:
     manifest = manifest_of(path)
     if is_wide(manifest):
         raise PublicationError(
-            "regions and all of France have pages of their own",
+            "regions and all of France have a page of their own",
             where=str(path),
             got="a release of communes by department",
             expected="the release of one territory",
-            hint="read report.html there, or run a study of the territory that is wanted",
+            hint="read report.html there (`inegnum report` writes it again, `inegnum diff` "
+            "compares the tables of two); for a site, run a study of the territory that is wanted",
         )
     missing = [key for key in MANIFEST if key not in manifest]
     if missing:

@@ -81,11 +81,12 @@ def imported_margins(
         No file gives a margin that counts everyone of 15 and over.
     """
     parts = [part for file in files for part in _parts(file)]
-    if not parts:
+    if not any((part["margin"] != "children").any() for part in parts):
         raise InputError(
-            "no imported file gives margins of persons",
+            "no imported file gives margins of persons of 15 and over",
             got=", ".join(f"{file.file} ({file.kind})" for file in files) or "no file",
-            expected="base-ic-evol-struct-pop or base-ic-diplomes-formation",
+            expected="base-ic-evol-struct-pop (sex by age, occupation by sex) or "
+            "base-ic-diplomes-formation, with all of their columns",
         )
     margins = pd.concat(parts, ignore_index=True)[list(MARGIN_COLUMNS)]
     geos = margins["geo"].drop_duplicates().sort_values().reset_index(drop=True)
