@@ -28,7 +28,8 @@ def main(name: str, draws: int) -> None:
         case.design,
         rng=np.random.default_rng(20221),
         draws=draws,
-        target_accept=0.97,
+        target_accept=0.99,
+        inverted=case.inverted,
         progress=True,
     )
     rates = case.rates(found.effects)

@@ -6,7 +6,7 @@ Quantities are rates: sums over rows of weights times the logistic of the linear
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,16 @@ from inegnum.data.survey import load_survey
 from inegnum.draws import Draws
 from inegnum.estimators.evidence import evidence_rows
 from inegnum.estimators.fusion import LocalSurvey, fuse
-from inegnum.estimators.spec import ModelSpec
+from inegnum.estimators.margins_only import (
+    cells_of,
+    composition_of,
+    inverted_rates,
+    margins_of,
+)
+from inegnum.estimators.spec import FACTORS, ModelSpec
 from inegnum.estimators.terms import blocks
+from inegnum.numerics.bym2 import bym2_mixing
+from inegnum.numerics.inversion import Inverted
 from inegnum.numerics.laplace import integrate
 from inegnum.numerics.latent import Design, Term, build_design
 from simulated import SOURCE
@@ -28,18 +36,21 @@ class Case:
     """A design and rates of interest: `weights` is (Q, R), rows of shares over the R rows.
 
     NUTS samples the posterior of `design`. The fast engine does the same unless `fast` says how it
-    gets there by another road.
+    gets there by another road. Published rates are the evidence when there is an `inverted`.
     """
 
     design: Design
     weights: np.ndarray
     names: tuple[str, ...]
     fast: Callable[[Case, int], np.ndarray] | None = None
+    inverted: Inverted | None = None
 
     def approximate(self, draws: int) -> np.ndarray:
         """Return draws of the rates by the fast engine at its defaults, shape (S, Q)."""
         if self.fast is not None:
             return self.fast(self, draws)
+        if self.inverted is not None:
+            return self.rates(self.inverted.draw(draws, np.random.default_rng(2))[0])
         found = integrate(self.design, rng=np.random.default_rng(1), points=ModelSpec().points)
         return self.rates(found.draw(draws, np.random.default_rng(2))[0])
 
@@ -109,6 +120,41 @@ def _areas() -> Case:
     return Case(design, weights, (*(f"area {a}" for a in every), "all"))
 
 
+def _bym2() -> Case:
+    """Sixty areas on a lattice, spatial and not, seen through respondents of six ages."""
+    rng = np.random.default_rng(41)
+    rows, columns = 6, 10
+    areas = rows * columns
+    line = [np.eye(k, k=1) + np.eye(k, k=-1) for k in (rows, columns)]
+    W = np.kron(line[0], np.eye(columns)) + np.kron(np.eye(rows), line[1])
+    mixing = bym2_mixing(W)
+    smooth = mixing.vectors @ (np.sqrt(mixing.values) * rng.normal(size=areas))
+    true = 0.6 * (np.sqrt(0.7) * smooth + np.sqrt(0.3) * rng.normal(size=areas))
+    people = rng.choice([10, 20, 40, 80], areas)
+    people[0] = 0
+    every, ages = np.arange(areas), np.arange(6)
+    # A row is everybody of one age in one area, then one of nobody for the rate of each area.
+    n = rng.multinomial(1, np.full(6, 1 / 6), people.sum())
+    n = np.add.reduceat(np.vstack([n, np.zeros(6, dtype=int)]), np.cumsum(people) - people)
+    n[people == 0] = 0
+    rate = expit(-0.5 + np.linspace(-1, 1, 6)[ages] + true[:, None])
+    y = rng.binomial(n, rate).ravel().astype(float)
+    n, R = n.ravel().astype(float), areas * 6
+    index = np.concatenate([np.repeat(every, 6), every])
+    ages = np.concatenate([np.tile(ages, areas), np.full(areas, 2)])
+    terms = (
+        Term("one", np.zeros(R + areas, dtype=np.int64), 1, 1.5, learned=False),
+        Term("age", ages, 6, 1.0),
+        Term("area", index, areas, 1.0, mixing=mixing),
+    )
+    nothing = np.zeros(areas)
+    design = build_design(np.concatenate([y, nothing]), np.concatenate([n, nothing]), terms)
+    weights = np.zeros((areas + 1, R + areas))
+    weights[every, R + every] = 1.0
+    weights[areas, R:] = 1 / areas
+    return Case(design, weights, (*(f"area {a}" for a in every), "all"))
+
+
 def _fusion() -> Case:
     """Twelve communes seen by a national survey, then by a local one that answers a little high."""
     rng = np.random.default_rng(31)
@@ -139,6 +185,25 @@ def _fusion() -> Case:
     return Case(design, weights, (*(f"area {a}" for a in every), "all"), _fused)
 
 
+def _margins() -> Case:
+    """One-way rates of smartphones in whole percentages, the microdata hidden."""
+    cells = load_survey("smartphone").waves(2022)
+    spec = ModelSpec(waves=(2022,), year=2022, history=())
+    spec = replace(spec, terms=spec.without("wave"))
+    factors = ("age", "sex", "diploma", "occupation", "urban", "region")
+    table = margins_of(cells, factors, rounding=0.01)
+    rows, masks, N = cells_of([table], composition_of(cells), table.indicator)
+    rng = np.random.default_rng(1)
+    inverted = inverted_rates(spec, [table], (rows, masks, N), None, rng, composed=True)
+    # Published groups, then some the publication does not cross.
+    levels = {"age": "70+", "diploma": "none", "urban": "100k+"}
+    old, none, large = (rows.codes[f] == FACTORS[f].index(x) for f, x in levels.items())
+    weights = np.vstack([masks, old & none, old & ~none, large & old]) * N
+    names = (*(f"group {g}" for g in range(len(masks))), "old, none", "old, some", "old, large")
+    weights /= weights.sum(axis=1, keepdims=True)
+    return Case(inverted.design, weights, names, inverted=inverted)
+
+
 def _fused(case: Case, draws: int) -> np.ndarray:
     """National survey first, then the local one by Matheron's rule."""
     whole, areas = case.design, len(case.names) - 1
@@ -167,5 +232,7 @@ CASES = {
     "rare": lambda: _survey("no_device", (2020, 2022)),
     "sparse": lambda: _survey("smartphone", (2022,), keep=250),
     "areas": _areas,
+    "bym2": _bym2,
     "fusion": _fusion,
+    "margins": _margins,
 }

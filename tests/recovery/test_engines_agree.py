@@ -18,7 +18,9 @@ QUANTILE = np.sqrt(0.025 * 0.975) / 0.0584
     [
         "sparse",
         "areas",
+        "bym2",
         "fusion",
+        "margins",
         pytest.param("smartphone", marks=pytest.mark.slow),
         pytest.param("rare", marks=pytest.mark.slow),
     ],

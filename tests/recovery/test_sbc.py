@@ -12,6 +12,7 @@ from scipy.special import expit
 from scipy.stats import binom
 from threadpoolctl import threadpool_limits
 
+from inegnum.errors import ConvergenceError
 from inegnum.numerics.gmrf import random_walk_covariance
 from inegnum.numerics.laplace import integrate
 from inegnum.numerics.latent import Term, build_design
@@ -48,10 +49,18 @@ def fast(design, rng):
 
 
 def sampled(design, rng):
-    """Draw the effects by NUTS, chains long enough for its own limits."""
+    """Draw the effects by NUTS, chains long enough for its own limits.
+
+    A replicate that misses them is sampled again as the error says; leaving it out would leave out
+    the hardest posteriors.
+    """
     from inegnum.estimators.nuts import sample
 
-    return sample(design, rng=rng).draw(RANKS, rng)[0]
+    try:
+        found = sample(design, rng=rng)
+    except ConvergenceError:
+        found = sample(design, rng=rng, draws=4000, target_accept=0.99)
+    return found.draw(RANKS, rng)[0]
 
 
 def rank(seed, draw=fast, distort=1.0):

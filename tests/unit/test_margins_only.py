@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from inegnum.data.codebook import profiles
 from inegnum.data.frames.build import national_frame
 from inegnum.errors import InputError, IsolationError, PublicationError
 from inegnum.estimators.interactions import learn_interactions
@@ -23,7 +24,7 @@ from inegnum.estimators.published import (
     total_of_persons,
 )
 from inegnum.estimators.spec import ModelSpec, ModeReadings
-from inegnum.numerics.inversion import group_covariance, truncated_inverse
+from inegnum.numerics.group_rates import directions, group_covariance
 from simulated import INDICATOR, SOURCE, country
 
 SPEC = ModelSpec(waves=(2022,), history=(), draws=600, mode=ModeReadings(1.0, 0.0, 0.0), points=32)
@@ -61,10 +62,31 @@ def test_covariance_is_that_of_repeated_surveys():
     scale = np.sqrt(np.outer(np.diag(V), np.diag(V)))
     assert np.abs((found - V) / scale).max() < 0.08
     assert V[3, 5] > 0.5 * V[5, 5]
-    # Where groups do not differ, shares times rates of a table add up to the total: of six
-    # rates, two are told by the others.
+    # Shares times rates of a table add up to the total: of six rates, two are told by the others,
+    # and the covariance is singular along them where groups do not differ.
+    kept = directions(masks * N / (masks @ N)[:, None])
+    assert kept.shape == (6, 4)
     flat = group_covariance(masks, N, np.full(12, 0.4), n=size, deff=one, rounding=0 * one)
-    assert truncated_inverse(flat)[1] == 4
+    values = np.linalg.eigvalsh(flat)
+    assert (values > 1e-9 * values[-1]).sum() == 4
+    assert np.linalg.eigvalsh(kept.T @ flat @ kept)[0] > 0.1 * values[2]
+
+
+def test_covariance_of_a_known_composition_is_that_of_the_answers_alone():
+    """4,000 surveys of the same people, whose answers alone are drawn."""
+    rng = np.random.default_rng(2)
+    counts, p = rng.integers(30, 120, 12).astype(float), rng.uniform(0.1, 0.9, 12)
+    masks = np.zeros((5, 12))
+    masks[0, :4] = masks[1, 4:] = masks[2, ::2] = masks[3, 1::2] = masks[4] = 1
+    yes = rng.binomial(counts.astype(int), p, (4000, 12))
+    found = np.cov(((yes @ masks.T) / (masks @ counts)).T)
+    one, n = np.ones(5), masks @ counts
+    V = group_covariance(masks, counts, p, n=n, deff=one, rounding=0 * one, composed=True)
+    # 4.5 sampling errors of a covariance from 4,000 surveys (2.2 % of the standard deviations).
+    scale = np.sqrt(np.outer(np.diag(V), np.diag(V)))
+    assert np.abs((found - V) / scale).max() < 0.1
+    whole = group_covariance(masks, counts, p, n=n, deff=one, rounding=0 * one)
+    assert (np.diag(whole) > 1.05 * np.diag(V)).all()
 
 
 def test_margins_give_back_the_answer_of_the_microdata(world):
@@ -90,13 +112,15 @@ def test_a_single_total_is_an_order_of_magnitude(world):
     found = fit_margins(SPEC, [lone], national=nation, seed=1)
     assert found.tier == "T3"
     kept = ("sampling", "anchor")
-    draws = found.predict(world.metropolis, seed=2, components=kept)
+    # A metropolis of the old: what is not known of ages is in its interval.
+    old = np.where(profiles()["age"] == "70+", 1.0, 0.05)
+    frame = replace(world.metropolis, N=world.metropolis.N * old, draws=np.empty((0, 0, 0)))
+    draws = found.predict(frame, seed=2, components=kept)
     assert draws.items["geo"].tolist() == ["243300316"]
-    with_rates = fit_margins(
-        SPEC, [margins_of(survey, ("age", "diploma"))], national=nation, seed=1
-    ).predict(world.metropolis, seed=2, components=kept)
+    rates = margins_of(survey, ("age", "diploma"))
+    with_rates = fit_margins(SPEC, [rates], national=nation, seed=1)
     # Urban size is told by neither; age and diploma by one of them.
-    assert draws.se()[0] > 1.05 * with_rates.se()[-1]
+    assert draws.se()[0] > 1.05 * with_rates.predict(frame, seed=2, components=kept).se()[-1]
     with pytest.raises(PublicationError, match="sub-areas"):
         found.predict(world.metropolis, seed=2, groups=None)
 
@@ -145,10 +169,21 @@ def test_tables_that_cannot_be_are_refused(change, word):
         RateTable(table.assign(**change), INDICATOR, SOURCE, 2022)
 
 
-def test_sampling_is_refused_rather_than_replaced(world):
-    table = illectronisme_2021(assumed_n=8000)
-    with pytest.raises(InputError, match="fast engine only"):
-        fit_margins(replace(SPEC, engine="nuts"), [table], national=_few(world), seed=1)
+@pytest.mark.nuts
+@pytest.mark.slow
+def test_both_engines_fit_published_rates(world):
+    """The whole road, tables to metropolis; posteriors are compared in test_engines_agree."""
+    table, nation = margins_of(world.survey.waves(2022), FACTORS, rounding=0.01), _few(world)
+    found = {}
+    for engine in ("laplace", "nuts"):
+        spec = replace(SPEC, engine=engine, draws=4000)
+        fitted = fit_margins(spec, [table], national=nation, seed=1)
+        assert fitted.diagnostics.engine == engine
+        found[engine] = fitted.predict(world.metropolis, seed=2, components=("sampling", "anchor"))
+    a, b = (found[engine] for engine in ("laplace", "nuts"))
+    # 0.1 sd and 5 %, plus four errors of 4,000 draws and of the 400 a sampled chain guarantees.
+    assert (np.abs(a.point - b.point) < (0.1 + 4 * np.hypot(1 / 20, 1 / 63)) * b.se()).all()
+    np.testing.assert_allclose(a.se(), b.se(), rtol=0.05 + 4 * np.hypot(1 / 28, 1 / 89))
 
 
 def test_unknown_levels_and_kept_sources_are_refused(world):

@@ -26,6 +26,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.linalg import block_diag
 from scipy.special import expit, logit
 from threadpoolctl import threadpool_limits
 
@@ -35,7 +36,7 @@ from inegnum.errors import InputError
 from inegnum.estimators.anchor import anchor_shift
 from inegnum.estimators.deviations import geographic_codes
 from inegnum.estimators.diagnostics import Diagnostics
-from inegnum.estimators.engine import Drawn
+from inegnum.estimators.engine import Drawn, EffectsPosterior
 from inegnum.estimators.evidence import Rows, encode
 from inegnum.estimators.interactions import LearnedBlocks
 from inegnum.estimators.learned_tau import resolved
@@ -43,15 +44,18 @@ from inegnum.estimators.multilevel import Fit
 from inegnum.estimators.rate_table import RateTable, composition_of, margins_of
 from inegnum.estimators.spec import FACTORS, ModelSpec
 from inegnum.estimators.terms import blocks, coefficients
-from inegnum.numerics.inversion import group_covariance, invert, straighten
+from inegnum.numerics.group_rates import directions, group_covariance
+from inegnum.numerics.inversion import Inverted, invert
 from inegnum.numerics.latent import build_design
-from inegnum.numerics.mixture import Posterior
 from inegnum.provenance import require_role
 
 __all__ = ["RateTable", "composition_of", "fit_margins", "margins_of", "prior_weight"]
 
 Floats = npt.NDArray[np.float64]
 
+
+# Their support points are cheap and drawn, not spread: eight of them for one of a fit of rows.
+_POINTS: Final = 8
 
 # What every result of tier T3 says of itself.
 ORDER: Final = (
@@ -83,7 +87,7 @@ def fit_margins(
     composition : Frame, optional
         Whom the groups of the publication are made of (`composition_of` a survey); the national
         frame unless given. Where survey and census disagree on categories, this matters more than
-        the loss of the microdata.
+        the loss of the microdata. What is known of it is no sampling error of the rates either.
     interactions : LearnedBlocks, optional
         What microdata of other waves say of the interactions (`learn_interactions`), which
         published rates do not identify; without it they keep a half-normal prior around zero.
@@ -111,35 +115,33 @@ def fit_margins(
     if interactions is not None:
         evidence.append(interactions.source)
     require_role(evidence, "fit", where="fit of published rates")
-    if spec.engine == "nuts":
-        raise InputError(
-            "published rates are fitted by the fast engine only",
-            where="model, engine",
-            got=spec.engine,
-            expected="laplace",
-            hint="leave engine out: nothing is sampled in the place of what was asked for",
-        )
     first = tables[0]
     if any(t.indicator != first.indicator for t in tables):
         raise InputError("published rates of several indicators", where="tables")
     rng = np.random.default_rng([seed, len(first.table)])
     spec = replace(spec, terms=spec.without("wave"), waves=(first.year,), year=first.year)
     spec = replace(spec, tau=resolved(spec.tau, first.indicator.code))
-    rows, masks, N = _cells(tables, composition or national, first.indicator)
+    rows, masks, N = cells_of(tables, composition or national, first.indicator)
     with threadpool_limits(limits=1, user_api="blas"):
-        A = masks * N / (masks @ N)[:, None]
-        posterior = _inverted(spec, tables, (rows, masks, N), interactions, rng)
-        effects, sds = posterior.draw(spec.draws, rng)
-        effects = straighten(posterior.design, A, effects)
+        inverted = inverted_rates(
+            spec,
+            tables,
+            (rows, masks, N),
+            interactions,
+            rng,
+            composed=composition is not None,
+        )
+        effects, sds = _sampled(spec, inverted, rng).draw(spec.draws, rng)
+    design = inverted.design
     part = coefficients(effects, spec, rows, wave=first.year)
-    p = expit(posterior.design.X @ effects.T)
+    p = expit(design.X @ effects.T)
     total = logit(N @ p / N.sum())
     # The published total is the centre; what the draws add is how uncertain it is.
     published = logit(first.total().rate)
     drift = float(published - total.mean())
     total = expit(total + drift)
     shift, drawn = anchor_shift(spec, part, national, first.indicator, (total, drift))
-    summary = Drawn(rows, posterior.design, effects, sds).summary()
+    summary = Drawn(rows, design, effects, sds).summary()
     lone = all(len(table.table) == 1 for table in tables)
     return Fit(
         spec,
@@ -152,8 +154,8 @@ def fit_margins(
         drawn,
         first.total(),
         Diagnostics(
-            "laplace",
-            posterior.khat,
+            spec.engine,
+            -np.inf,
             float(shift.mean()),
             drift,
             spec.anchor.limit,
@@ -169,7 +171,7 @@ def fit_margins(
     )
 
 
-def _cells(
+def cells_of(
     tables: Sequence[RateTable], national: Frame, indicator: Indicator
 ) -> tuple[Rows, Floats, Floats]:
     """Return the national cells as model rows (R), the groups over them (G, R), persons (R)."""
@@ -196,13 +198,32 @@ def _cells(
     return Rows(codes, zero, N, N, (tables[0].year,)), masks, N
 
 
-def _inverted(
+def _sampled(spec: ModelSpec, inverted: Inverted, rng: np.random.Generator) -> EffectsPosterior:
+    if spec.engine == "laplace":
+        return inverted
+    from inegnum.estimators.nuts import sample
+
+    return sample(inverted.design, rng=rng, inverted=inverted)
+
+
+def inverted_rates(
     spec: ModelSpec,
     tables: Sequence[RateTable],
     cells: tuple[Rows, Floats, Floats],
     interactions: LearnedBlocks | None,
     rng: np.random.Generator,
-) -> Posterior:
+    *,
+    composed: bool = False,
+) -> Inverted:
+    """Return the posterior of the effects given published rates, by the fast engine.
+
+    Parameters
+    ----------
+    cells : tuple
+        Rows of the model, groups over them (G, R), persons (R,): see `cells_of`.
+    composed : bool
+        Whether these persons are what the respondents stand for; `group_rates.group_covariance`.
+    """
     rows, masks, N = cells
     A = masks * N
     share = A.sum(axis=1) / N.sum()
@@ -219,14 +240,17 @@ def _inverted(
     shift = same * np.array([t.offset_sd**2 if k else 0.0 for k, t in enumerate(tables)])[source]
 
     def covariance(p: Floats) -> Floats:
-        V = group_covariance(masks, N, p, n=n, deff=deff, rounding=rounding)
+        V = group_covariance(masks, N, p, n=n, deff=deff, rounding=rounding, composed=composed)
         return np.asarray(V * same + shift)
 
     terms = blocks(spec, rows)
     if interactions is not None:
         terms = interactions.apply(terms)
     design = build_design(rows.y, rows.n, terms)
-    return invert(design, A, r, covariance=covariance, rng=rng, points=spec.points)
+    kept = block_diag(*(directions(A[source == k]) for k in range(len(tables))))
+    return invert(
+        design, A, r, kept=kept, covariance=covariance, rng=rng, points=_POINTS * spec.points
+    )
 
 
 def _notes(tables: Sequence[RateTable]) -> tuple[str, ...]:

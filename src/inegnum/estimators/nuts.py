@@ -2,7 +2,7 @@
 
 Model
     That of `numerics.latent`, potential y*eta - n*log(1 + e^eta), or of published group rates;
-    non-centred effects, sds on the log scale, spatial shares on the logit scale.
+    non-centred effects, sds on the log scale, spatial shares on the scale of their prior.
 Method
     PyMC's graph compiled for nutpie. The sampler walks in coordinates whitened by the covariance of
     the fast engine's posterior, where steps are long and directions alike: several times fewer
@@ -20,6 +20,7 @@ References
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,8 +28,8 @@ import numpy as np
 import numpy.typing as npt
 
 from inegnum.errors import ConvergenceError, MissingDependencyError
-from inegnum.numerics.bym2 import Mixing
-from inegnum.numerics.inversion import GroupRates
+from inegnum.numerics.bym2 import NULL, Mixing
+from inegnum.numerics.inversion import Inverted
 from inegnum.numerics.laplace import integrate
 from inegnum.numerics.latent import Design, Term
 
@@ -79,8 +80,8 @@ def sample(
     draws: int = 1000,
     tune: int = 1000,
     target_accept: float = 0.95,
-    groups: GroupRates | None = None,
-    progress: bool = False,
+    inverted: Inverted | None = None,
+    progress: bool | None = None,
 ) -> Sampled:
     """Sample the posterior of a design.
 
@@ -93,10 +94,11 @@ def sample(
         Per chain, of four.
     target_accept : float
         Acceptance the steps are tuned to; nearer 1 means shorter steps and fewer divergences.
-    groups : GroupRates, optional
-        Published rates that stand for the counts of the rows (margins only).
-    progress : bool
-        Show a bar on standard error.
+    inverted : Inverted, optional
+        Published rates that stand for the counts of the rows (margins only), with their fast
+        posterior.
+    progress : bool, optional
+        Show a bar on standard error; unless given, when that is a terminal.
 
     Raises
     ------
@@ -106,7 +108,7 @@ def sample(
         PyMC is not installed.
     """
     tree = walk(
-        compiled(design, groups=groups, rng=rng),
+        compiled(design, inverted=inverted, rng=rng),
         draws=draws,
         tune=tune,
         seed=int(rng.integers(2**31)),
@@ -118,7 +120,7 @@ def sample(
     return Sampled(effects, sds, rhat, ess, tree)
 
 
-def compiled(design: Design, *, rng: np.random.Generator, groups: GroupRates | None = None) -> Any:
+def compiled(design: Design, *, rng: np.random.Generator, inverted: Inverted | None = None) -> Any:
     """Return the model of a design, whitened and compiled for nutpie."""
     try:
         import nutpie
@@ -129,7 +131,7 @@ def compiled(design: Design, *, rng: np.random.Generator, groups: GroupRates | N
             expected="the extra `nuts`",
             hint="pip install 'inegnum[nuts]', or use engine 'laplace'",
         ) from error
-    model = _model(pm, design, groups, _guide(design, groups, rng))
+    model = _model(pm, design, inverted, _guide(design, inverted, rng))
     return nutpie.compile_pymc_model(model, backend="numba")
 
 
@@ -140,11 +142,13 @@ def walk(
     tune: int,
     seed: int,
     target_accept: float = 0.95,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> DataTree:
     """Run four chains of a compiled model, one after the other; nothing is judged."""
     import nutpie
 
+    if progress is None:
+        progress = sys.stderr.isatty()
     found: DataTree = nutpie.sample(
         model,
         draws=draws,
@@ -168,14 +172,12 @@ def _places(design: Design) -> tuple[dict[int, int], dict[int, int], int]:
 
 
 def _guide(
-    design: Design, groups: GroupRates | None, rng: np.random.Generator
+    design: Design, inverted: Inverted | None, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
     """Return centre (D,) and scale (D, D) of the coordinates, from the fast engine if it can."""
     sds, shares, D = _places(design)
-    if groups is not None:
-        return np.zeros(D), np.eye(D)
     try:
-        posterior = integrate(design, rng=rng.spawn(1)[0])
+        posterior = inverted or integrate(design, rng=rng.spawn(1)[0])
     except ConvergenceError:  # where it fails is where NUTS is for: plain coordinates
         return np.zeros(D), np.eye(D)
     effects, found = posterior.draw(40 * D, rng.spawn(1)[0])
@@ -187,7 +189,7 @@ def _guide(
             z = (z @ vectors) / np.sqrt(np.maximum(values, 1e-12))
         if term.mixing is not None:
             phi = found[:, design.share_at(k)]
-            x[:, shares[k]] = np.log(phi) - np.log1p(-phi)
+            x[:, shares[k]] = _share_position(phi, term.mixing)
             z = (z @ term.mixing.vectors) / np.sqrt(
                 1 - phi[:, None] + phi[:, None] * term.mixing.values
             )
@@ -197,7 +199,7 @@ def _guide(
     return x.mean(axis=0), np.linalg.cholesky(np.cov(x.T))
 
 
-def _model(pm: Any, design: Design, groups: GroupRates | None, guide: tuple[Floats, Floats]) -> Any:
+def _model(pm: Any, design: Design, inverted: Inverted | None, guide: tuple[Floats, Floats]) -> Any:
     import pytensor.tensor as pt
 
     centre, scale = guide
@@ -214,46 +216,67 @@ def _model(pm: Any, design: Design, groups: GroupRates | None, guide: tuple[Floa
                 prior += x[at_sd[k]] - 0.5 * (sd / term.scale) ** 2
             z = x[place]
             if term.mixing is not None:
-                logit = x[at_share[k]]
-                share = pm.Deterministic(f"share_{k}", pt.sigmoid(logit))
-                # Near 1 the share rounds, what is left of it does not.
-                rest = pt.sigmoid(-logit)
-                prior += _log_share(share, rest, term.mixing)
-                prior -= pt.softplus(logit) + pt.softplus(-logit)
+                share, rest, height = _share(x[at_share[k]], term.mixing)
+                pm.Deterministic(f"share_{k}", share)
+                prior += height
                 z = term.mixing.vectors @ (pt.sqrt(rest + share * term.mixing.values) * z)
             if term.covariance.size:
                 values, vectors = np.linalg.eigh(term.covariance)
                 z = (vectors * np.sqrt(np.maximum(values, 1e-12))) @ z
             effect = sd * z + (term.mean if term.mean.size else 0.0)
             eta = eta + _contribution(term, pm.Deterministic(f"effect_{k}", effect))
-        if groups is None:
+        if inverted is None:
             loglik = pt.sum(design.y * eta - design.n * pt.softplus(eta))
         else:
-            gap = groups.r - pt.dot(groups.A, pt.sigmoid(eta))
+            groups = inverted.groups
+            rate = pt.dot(groups.A.toarray(), pt.sigmoid(eta))
+            gap = groups.z - pt.log(rate) + pt.log1p(-rate)
             loglik = -0.5 * pt.dot(gap, pt.dot(groups.W, gap))
         pm.Potential("log_posterior", prior + loglik)
     return model
 
 
-def _log_share(share: Any, rest: Any, mixing: Mixing) -> Any:
-    """Return the log prior density of the spatial share of a block, `rest` being 1 - share."""
+def _share_position(phi: Floats, mixing: Mixing) -> Floats:
+    """Return where a spatial share stands on the scale it is sampled on: inverse of `_share`."""
+    if mixing.prior != "pc":
+        return np.asarray(np.log(phi) - np.log1p(-phi))
+    a, b = mixing.stretch()
+    log_rest = np.log1p(-np.minimum(phi, 1 - 1e-12))  # a share that rounds to 1 has its place too
+    distance = (np.sqrt(a**2 - 4 * b * log_rest) - a) / (2 * b)
+    return np.asarray(np.log(np.expm1(mixing.rate * distance)))
+
+
+def _share(x: Any, mixing: Mixing) -> tuple[Any, Any, Any]:
+    """Return the spatial share at x, what it leaves to independence, and the log prior of x.
+
+    A flat prior makes x the logit of the share. Penalised complexity is exponential in the distance
+    d from independence: x is (nearly) the logit of its distribution function, so that the prior of
+    x is close to a logistic law on both sides. In the logit of the share the same prior has a tail
+    of the length of d squared, in which chains get lost.
+    """
     import pytensor.tensor as pt
 
     if mixing.prior != "pc":
-        return 0.0
-    # d^2 = sum [phi (v - 1) - log(1 + phi (v - 1))]; density rate exp(-rate d) |d'|. The sum is a
-    # difference of near equals as phi goes to 0: below 1e-5 its first term is all of it.
-    excess = mixing.values - 1
-    inside = rest + share * mixing.values
-    small = share < 1e-5
-    square = pt.switch(
-        small,
-        0.5 * share**2 * (excess**2).sum(),
-        pt.sum(share * excess - pt.log(inside)),
-    )
-    twice = pt.switch(small, share * (excess**2).sum(), pt.sum(excess - excess / inside))
+        return pt.sigmoid(x), pt.sigmoid(-x), -pt.softplus(x) - pt.softplus(-x)
+    a, b = mixing.stretch()
+    step = pt.softplus(x) / mixing.rate
+    log_rest = -step * (a + b * step)
+    share, rest = -pt.expm1(log_rest), pt.exp(log_rest)
+    # d^2 = sum [phi (v - 1) - log(1 + phi (v - 1))]; density rate exp(-rate d) |dd / dphi|. Along
+    # eigenvalues at 0 the logarithm is that of what is left, known whatever its size.
+    null = mixing.values < NULL
+    lost, excess = int(null.sum()), mixing.values[~null] - 1
+    inside = 1 + share * excess
+    square = pt.sum(share * excess - pt.log(inside)) - lost * (share + log_rest)
+    slope = rest * pt.sum(excess - excess / inside) + lost * share  # of d^2, times rest
+    # A difference of near equals as phi goes to 0: below 1e-5 its first term is all of it.
+    small, total = share < 1e-5, float((excess**2).sum() + lost)
+    square = pt.switch(small, 0.5 * share**2 * total, square)
+    slope = pt.switch(small, share * total, slope)
     distance = pt.sqrt(square)
-    return -mixing.rate * distance + pt.log(twice / distance)
+    # What is left of |dphi / dx| once rest has gone into the slope.
+    stretched = pt.log(a + 2 * b * step) - pt.softplus(-x)
+    return share, rest, -mixing.rate * distance + pt.log(slope / distance) + stretched
 
 
 def _contribution(term: Term, effect: Any) -> Any:

@@ -33,6 +33,7 @@ from inegnum.numerics.gmrf import icar_covariance
 
 __all__ = [
     "CELLS",
+    "NULL",
     "Mixing",
     "PhiPrior",
     "bym2_correlation",
@@ -48,6 +49,7 @@ PhiPrior = Literal["pc", "uniform"]
 CELLS: Final = 24  # of the grid of phi, even in arcsin(sqrt(phi))
 # Penalised complexity, as Riebler et al. and INLA set it: P(phi < 1/2) = 2/3.
 BELOW_HALF: Final = 2 / 3
+NULL: Final = 1e-9  # below it, an eigenvalue of the scaled structure is rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,16 @@ class Mixing:
         """Return the log prior mass of each cell of the grid of phi, shape (CELLS,)."""
         edges = share_at(np.arange(CELLS + 1))
         return np.asarray(np.log(np.maximum(np.diff(self.cumulative(edges)), 1e-300)))
+
+    def stretch(self) -> tuple[float, float]:
+        """Return (a, b) of the scale shares are sampled on: 1 - phi = exp(-a d - b d^2).
+
+        Near 0 the distance d from independence grows like phi times sqrt(sum (v - 1)^2 / 2), near
+        1 like the root of -m log(1 - phi), m the eigenvalues at 0. A monotone map with both ends
+        right needs no inversion, and its own slope enters the density.
+        """
+        near = np.sqrt(0.5 * ((self.values - 1) ** 2).sum())
+        return float(1 / near), 1 / max(int((self.values < NULL).sum()), 1)
 
     def draw_phi(self, S: int, rng: np.random.Generator) -> Floats:
         """Return draws of the share from its prior, shape (S,)."""

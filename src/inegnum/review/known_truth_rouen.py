@@ -48,7 +48,8 @@ import pandas as pd
 from inegnum.errors import InputError, ProvenanceError
 from inegnum.estimators.calibration import rake
 from inegnum.estimators.ecological import area_effects
-from inegnum.numerics.inversion import group_covariance, invert, straighten
+from inegnum.numerics.group_rates import directions, group_covariance
+from inegnum.numerics.inversion import invert
 from inegnum.numerics.laplace import integrate
 from inegnum.numerics.latent import Term, build_design
 from inegnum.numerics.poststratify import recentring
@@ -234,9 +235,10 @@ def _margins(
         return group_covariance(masks, N, p, n=size, deff=even, rounding=unit)
 
     design = build_design(np.zeros(len(n)), np.zeros(len(n)), _terms())
-    posterior = invert(design, A, rates, covariance=covariance, rng=rng, points=32)
+    kept = directions(A)
+    posterior = invert(design, A, rates, kept=kept, covariance=covariance, rng=rng, points=128)
     effects, _ = posterior.draw(_DRAWS, rng)
-    return np.asarray(straighten(design, A, effects) @ design.X.toarray().T)
+    return np.asarray(effects @ design.X.toarray().T)
 
 
 def _area_level(
