@@ -31,6 +31,8 @@ def test_causes_are_told_apart() -> None:
     new["inputs"].append({"name": "frame", "sha256": "bb"})
     new["versions"]["numpy"] = "2.1"
     new["seed"] = 2
+    # A newer file in place of an older one is data; where the work ran is nothing.
+    new["study"] |= {"frame": {"imports": ["new.csv"]}, "scale": {"workers": 8}}
     found = {(cause.kind, cause.what): (cause.old, cause.new) for cause in causes_of(MANIFEST, new)}
     assert found == {
         ("data", "frame"): ("absent", "bb"),

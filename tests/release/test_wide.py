@@ -332,7 +332,7 @@ def test_two_wide_releases_are_compared_by_level(
     assert (both["change"] == 0).all()
     assert not both["beyond_monte_carlo"].any()
     kinds = {cause.kind for cause in found.causes}
-    assert kinds == {"data", "model", "retraction"}
+    assert kinds == {"data", "retraction"}
     assert "caserne" in found.causes[-1].new
     with pytest.raises(PublicationError, match="inegnum diff"):
         write_difference(release, drawn, tmp_path / "page.html")

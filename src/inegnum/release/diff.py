@@ -33,10 +33,15 @@ COLUMNS: Final = (
     *("level", "geo", "name", "indicator", "status", "old_est", "new_est", "change"),
     *("lower", "upper", "p_change", "beyond_monte_carlo", "old_class", "new_class"),
 )
-# Sections of the study that are not the model: what is asked for and how it is shown.
+# Sections of the study that are not the model: what is asked for, how it is shown, where it runs.
 _PRESENTATION: Final = (
-    *("name", "title_fr", "title_en", "languages", "seed", "retractions"),
+    *("name", "title_fr", "title_en", "languages", "seed", "retractions", "scale"),
     *("change", "families"),  # tables of their own: no rate moves with them
+)
+# Files the study names: they stand among the inputs, with their hashes, as data.
+_FILES: Final = (
+    *("frame.imports", "frame.events", "survey.local.file", "survey.local.codebook"),
+    *("territory.geojson", "territory.geojson_code", "territory.geojson_year"),
 )
 # Pairs of quantiles a figure; fewer where figures are many (all of France: 5,000), which moves a
 # bound of the interval by a hundredth of its width.
@@ -219,13 +224,13 @@ def _withdrawn(manifest: Mapping[str, Any], language: Language) -> dict[str, str
 
 
 def _flat(study: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the study's keys as dotted names, those of presentation left out."""
+    """Return the study's keys as dotted names, those of presentation and of files left out."""
     flat: dict[str, Any] = {}
     for key, value in study.items():
         if not prefix and key in _PRESENTATION:
             continue
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{prefix}{key}.")
-        else:
+        elif f"{prefix}{key}" not in _FILES:
             flat[f"{prefix}{key}"] = value
     return flat
