@@ -1,5 +1,7 @@
 """Families of indicators on the real survey: what twelve regions say of their correlations."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -34,3 +36,12 @@ def test_regions_of_a_family_are_drawn_with_their_correlation():
     # Corsica has eight respondents in 2022: its error is the largest.
     assert v.argmax() == 12
     assert np.abs(m[:12]).max() < 1
+
+
+def test_a_family_without_regions_is_refused():
+    spec = ModelSpec(points=16)
+    surveys = [load_survey(code) for code in ("admin_online", "purchase_online")]
+    with pytest.raises(InputError, match="learned on regions"):
+        family_effects(replace(spec, terms=spec.without("region")), surveys, seed=1)
+    with pytest.raises(InputError, match="learned on regions"):
+        family_effects(replace(spec, waves=(2019,), history=()), surveys, seed=1)

@@ -65,12 +65,25 @@ def free_regions(
     """Return the deviations of regions as the survey alone has them, and their errors, (13,) each.
 
     Regions have a fixed prior sd of 1 logit, which weighs next to nothing; deviations are centred.
+
+    Raises
+    ------
+    InputError
+        The model or the waves have no region.
     """
     rows = evidence_rows(survey, counts=spec.counts)
     terms = [
         replace(t, learned=False, scale=1.0) if t.name == "region" else t
         for t in blocks(spec, rows)
     ]
+    if "region" not in [t.name for t in terms]:
+        raise InputError(
+            "correlations of a family are learned on regions",
+            where=survey.indicator.code,
+            got="a model without region, or waves that do not tell it",
+            expected="a term region and waves 2020 or 2022",
+            hint="leave families out of this study",
+        )
     design = build_design(rows.y, rows.n, terms)
     place = design.slices[[t.name for t in terms].index("region")]
     posterior = integrate(design, rng=rng, points=32, correct=False)
@@ -108,7 +121,7 @@ def family_effects(
         sd = np.sqrt(np.stack(variances, axis=1))
         R = answer_correlation([survey.indicator.code for survey in surveys])
         V = sd[:, :, None] * R * sd[:, None, :]
-        region = next(term for term in spec.terms if term.factors == "region")
+        (region,) = (term for term in spec.terms if term.factors == "region")
         scale = np.full(len(surveys), region.scale)
         return correlated_effects(
             np.stack(means, axis=1), V, scale=scale, rng=rng, draws=draws or spec.draws

@@ -244,7 +244,7 @@ def families_of(
         area_draws(fit, frame, national=frames.national, whole=frames.whole, seed=seed, noise=noise)
         for fit, noise in zip(together, noises, strict=True)
     ]
-    year = max(fit.year for fit in fits)
+    year = frames.territory.year
     table = family_table(drawn, year=year, prob=quality.prob, limits=quality.limits())
     hidden = {one.geo for one in retractions if one.indicator in codes}
     return table[~table["geo"].isin(hidden)][list(FAMILY_COLUMNS)]
