@@ -28,8 +28,10 @@ __all__ = ["solve_batch"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 
-# Replicates worked on together: enough to share the cost of a call, few enough to bound memory.
+# Replicates worked on together: enough to share the cost of a call, few enough to bound memory,
+# which is a few times as many numbers as units and replicates make.
 _BLOCK: Final = 100
+_NUMBERS: Final = 1_000_000
 _MAX_STEPS: Final = 60
 _MAX_HALVINGS: Final = 8
 # A step that leaves more than this share of the miss calls for a fresh slope.
@@ -87,8 +89,9 @@ def solve_batch(
     block = _Block(X, Z, totals[kept], distance, q, soft[kept], tolerance)
     common = block.inverse_at(full, start[kept])
     out = np.empty(D.shape)
-    for at in range(0, D.shape[1], _BLOCK):
-        span = slice(at, min(at + _BLOCK, D.shape[1]))
+    together = max(_BLOCK, _NUMBERS // max(len(D), 1))
+    for at in range(0, D.shape[1], together):
+        span = slice(at, min(at + together, D.shape[1]))
         out[:, span] = block.solve(np.ascontiguousarray(D[:, span]), start[kept], common, at)
     return out
 
