@@ -27,7 +27,7 @@ from inegnum.estimators.spec import ModelSpec, ModeReadings
 from inegnum.numerics.group_rates import directions, group_covariance
 from simulated import INDICATOR, SOURCE, country
 
-SPEC = ModelSpec(waves=(2022,), history=(), draws=600, mode=ModeReadings(1.0, 0.0, 0.0), points=32)
+SPEC = ModelSpec(waves=(2022,), history=(), draws=600, mode=ModeReadings(1.0, 0.0, 0.0), points=16)
 FACTORS = ("age", "sex", "diploma", "occupation", "urban", "region")
 
 
