@@ -42,6 +42,7 @@ def _tables(cells):
     """Yield a name, factors and the unit of rounding of each publication of an indicator."""
     rare = margins_of(cells, ()).total().rate < RARE
     yield "one-way", ONE_WAY, TENTH if rare else WHOLE
+    yield "one-way, exact", ONE_WAY, 0.0
     yield "two-way", TWO_WAY, TENTH
     if rare:
         yield WHOLE_RARE, ONE_WAY, WHOLE
@@ -77,7 +78,11 @@ def gaps():
     return found
 
 
-LIMITS = {"one-way": (0.006, 0.7), "two-way": (0.007, 0.45)}
+# Largest difference in points beside its Monte-Carlo error, and in posterior sds. Rates in whole
+# percentages: an average of rates, each rounded by up to half a unit, moves by no more than that.
+# Two-way: 0 to 0.3 point, as the method has it (measured 0.19). Exact one-way rates lose the
+# interactions, which other waves give back in part (measured 0.37).
+LIMITS = {"one-way": (WHOLE / 2, 0.7), "one-way, exact": (0.004, 0.3), "two-way": (0.003, 0.3)}
 
 
 @pytest.mark.parametrize("name", list(LIMITS))
@@ -85,11 +90,11 @@ def test_the_metropolis_is_that_of_the_microdata(gaps, name):
     table, (points, sds) = gaps[name], LIMITS[name]
     assert len(table) == len(definitions())
     gap, scaled, ratio = (np.abs([row[i] for row in table]) for i in (1, 2, 3))
-    # Measured over the 24 indicators; the Monte-Carlo error of a difference is a tenth of an sd.
-    assert np.median(gap) < 0.003, table
-    assert gap.max() < points, table
+    assert np.median(gap) < 0.002, table
+    error = gap / scaled * np.sqrt(2 / SPEC.draws)
+    assert (gap < points + 3 * error).all(), table
     assert scaled.max() < sds, table
-    assert 0.85 < ratio.min() < ratio.max() < 1.25, table
+    assert 0.85 < ratio.min() < ratio.max() < 1.2, table
 
 
 def test_rare_rates_in_whole_percentages_are_off_by_their_rounding_and_say_so(gaps):
