@@ -9,6 +9,7 @@ for workers. One line a measure, one a claim: ``NAME ratio=... target=... ok|sho
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -130,10 +131,16 @@ def against_draws(frames: int, counts: tuple[int, ...]) -> list[float]:
     return found
 
 
-def against_workers(draws: int, frames: int, ways: tuple[tuple[int, str], ...]) -> None:
-    """Wall time, start of the processes included; the bytes are compared."""
+def against_workers(
+    draws: int, frames: int, ways: tuple[tuple[int, str], ...]
+) -> list[tuple[int, str, float]]:
+    """Wall time, start of the processes included; the bytes are compared.
+
+    Workers beyond the processors share them: on two, the curve ends at two.
+    """
     one, work = job(draws, frames), [Piece((name,)) for name in LARGE[:4]]
     seen: list[dict[str, bytes]] = []
+    walls = []
     for workers, scheduler in ways:
         start = time.perf_counter()
         files: dict[str, bytes] = {}
@@ -141,8 +148,10 @@ def against_workers(draws: int, frames: int, ways: tuple[tuple[int, str], ...]) 
             files |= part
         seen.append(files)
         where = f"dask {scheduler}" if scheduler else "processes"
-        say(f"workers={workers} {where} wall_s={time.perf_counter() - start:.1f}")
+        walls.append((workers, where, time.perf_counter() - start))
+        say(f"workers={workers} {where} processors={os.cpu_count()} wall_s={walls[-1][2]:.1f}")
     say(f"same bytes whatever the workers: {all(files == seen[0] for files in seen)}")
+    return walls
 
 
 @numba.njit(error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
@@ -209,15 +218,21 @@ def stress(areas: int, cells: int, draws: int, block: int = 256) -> None:
     )
 
 
-def plot(file: str, sizes: list[tuple[int, float]], draws: list[tuple[int, float]]) -> None:
-    """Draw both slopes."""
+def plot(
+    file: str,
+    sizes: list[tuple[int, float]],
+    draws: list[tuple[int, float]],
+    walls: list[tuple[int, str, float]],
+) -> None:
+    """Draw both slopes, and the wall time by number of workers when it was measured."""
     import matplotlib as mpl
 
     mpl.use("svg")
     import matplotlib.pyplot as plt
 
     plt.rcParams |= {"svg.hashsalt": "inegnum", "font.size": 9}
-    figure, axes = plt.subplots(1, 2, figsize=(7.2, 2.8), layout="constrained")
+    panels = 3 if walls else 2
+    figure, axes = plt.subplots(1, panels, figsize=(3.6 * panels, 2.8), layout="constrained")
     for axis, points, label in (
         (axes[0], sizes, "communes (1,000 draws, 50 frames)"),
         (axes[1], draws, "draws (101 communes, 50 frames)"),
@@ -225,6 +240,13 @@ def plot(file: str, sizes: list[tuple[int, float]], draws: list[tuple[int, float
         axis.plot(*zip(*points, strict=True), "o-", color="#12577a")
         axis.set(xlabel=label, ylabel="CPU s, 4 indicators", xlim=(0, None), ylim=(0, None))
         axis.spines[["top", "right"]].set_visible(False)
+    for where, mark in (("processes", "o-"), ("dask local", "s--")) if walls else ():
+        points = [(workers, wall) for workers, kind, wall in walls if kind == where]
+        axes[2].plot(*zip(*points, strict=True), mark, label=where)
+    if walls:
+        axes[2].set(xlabel="workers", ylabel="wall s", xlim=(0, None), ylim=(0, None))
+        axes[2].spines[["top", "right"]].set_visible(False)
+        axes[2].legend(frameon=False)
     figure.savefig(file, metadata={"Date": None})
 
 
@@ -240,14 +262,15 @@ def main() -> None:
     floor(500 if quick else 2000, 640, 100 if quick else 500)
     stress(*((1000, 640, 400) if quick else (50_000, 640, 4000)))
     memory((("90",), SMALL) if quick else (SMALL, LARGE), draws, frames)
-    if not quick:
-        against_workers(draws, frames, ((1, ""), (2, ""), (2, "local")))
+    ways = ((1, ""), (2, "")) if quick else ((1, ""), (2, ""), (1, "local"), (2, "local"))
+    walls = against_workers(draws, frames, ways)
     if "--plot" in sys.argv:
         points = [(communes(d), a * communes(d)) for d, a in zip(sizes, per_area, strict=True)]
         plot(
             sys.argv[sys.argv.index("--plot") + 1],
             points,
             list(zip(counts, by_draws, strict=True)),
+            [] if quick else walls,
         )
 
 

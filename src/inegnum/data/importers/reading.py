@@ -161,6 +161,9 @@ _CODES = {
 }
 
 
+_ARTICLE = {"commune": "a", "IRIS": "an"}
+
+
 def codes(raw: Raw, column: str, what: str, *, unique: bool = True) -> pd.Series:
     """Return a column of commune or IRIS codes, refusing the first odd one.
 
@@ -182,7 +185,7 @@ def codes(raw: Raw, column: str, what: str, *, unique: bool = True) -> pd.Series
             else "codes are text"
         )
         raise InputError(
-            f"a {what} code has the wrong form",
+            f"{_ARTICLE[what]} {what} code has the wrong form",
             where=raw.at(row, column),
             got=repr(got),
             expected=form,
@@ -191,7 +194,9 @@ def codes(raw: Raw, column: str, what: str, *, unique: bool = True) -> pd.Series
     twice = values.duplicated()
     if unique and twice.any():
         row = int(np.flatnonzero(twice)[0])
-        raise InputError(f"a {what} stands twice", where=raw.at(row, column), got=values.iloc[row])
+        raise InputError(
+            f"{_ARTICLE[what]} {what} stands twice", where=raw.at(row, column), got=values.iloc[row]
+        )
     return values
 
 
