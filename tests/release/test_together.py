@@ -28,8 +28,8 @@ def test_families_are_said_for_the_territory_and_counted_by_commune(release: Rel
     assert len(rows) == 12
     for name, cells in rows.items():
         grade = grades[name].iloc[0]
-        # C says its interval first; D says nothing but that it is masked.
-        wanted = {"A": "1 (0–2)", "C": "0–2 (1)", "D": words["table.masked"]}[grade]
+        # D says nothing but that it is masked.
+        wanted = {"A": "0–2 (1)", "C": "0–2 (1)", "D": words["table.masked"]}[grade]
         assert set(cells) == {wanted}
 
 

@@ -99,13 +99,13 @@ def _family_sentence(row: Row, release: Release, words: Phrases) -> str:
 
 
 def _less(row: Row | None, words: Phrases) -> str:
-    """Write a count and its interval; the interval first in class C, nothing when masked."""
+    """Write the interval of a count, then what is expected; nothing when masked."""
     if row is None or row["class"] == "D":
         return words["table.masked"]
     lower, upper = int(row["less_lower"]), int(row["less_upper"])
     span = str(lower) if lower == upper else f"{lower}{EN_DASH}{upper}"
     count = words.signed(float(row["less"])).lstrip("+")  # modelled figures carry no decimals
-    return f"{span} ({count})" if row["class"] == "C" else f"{count} ({span})"
+    return f"{span} ({count})"
 
 
 def change_view(release: Release, words: Phrases, first: str) -> ChangeView | None:
