@@ -30,11 +30,13 @@ doi:10.1111/j.1467-9868.2004.05266.x.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from inegnum.data import catalogue
 from inegnum.data.codebook import REGION, URBAN, profiles
@@ -108,6 +110,20 @@ def build_frame(
     [['33063', 'F3'], ['33487', 'F4']]
     """
     geos = asked_communes(areas, draws)
+    # Many small products: one thread is faster, and last digits do not depend on the machine.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _of_communes(geos, year, draws, seed, urban=urban, report=report)
+
+
+def _of_communes(
+    geos: Sequence[str],
+    year: int,
+    draws: int,
+    seed: int,
+    *,
+    urban: Literal["metropole", "own"],
+    report: bool,
+) -> Frame:
     margins = commune_margins(year).at(geos)
     counts = np.empty((1 + draws, len(geos), len(profiles())))
     reports = []
@@ -175,6 +191,11 @@ def national_frame(*, year: int = 2022, draws: int = 0, seed: int = 0) -> Frame:
     """
     if draws < 0:
         raise FrameError("the number of draws is negative", where="draws", got=draws)
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _of_strata(year, draws, seed)
+
+
+def _of_strata(year: int, draws: int, seed: int) -> Frame:
     held = strata(year)
     ages = region_ages(year)
     counts = np.empty((1 + draws, len(held), len(profiles())))
