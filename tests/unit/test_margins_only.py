@@ -23,6 +23,7 @@ from inegnum.estimators.published import (
     single_total,
     total_of_persons,
 )
+from inegnum.estimators.sampler import Sampler
 from inegnum.estimators.spec import ModelSpec, ModeReadings
 from inegnum.numerics.group_rates import directions, group_covariance
 from simulated import INDICATOR, SOURCE, country
@@ -173,10 +174,15 @@ def test_tables_that_cannot_be_are_refused(change, word):
 @pytest.mark.slow
 def test_both_engines_fit_published_rates(world):
     """The whole road, tables to metropolis; posteriors are compared in test_engines_agree."""
-    table, nation = margins_of(world.survey.waves(2022), FACTORS, rounding=0.01), _few(world)
+    table, nation = (
+        margins_of(world.survey.waves(2022), ("age", "diploma"), rounding=0.01),
+        _few(world),
+    )
     found = {}
     for engine in ("laplace", "nuts"):
-        spec = replace(SPEC, engine=engine, draws=4000)
+        # At the defaults chains of this model miss the limits, by little: as the error says.
+        sampler = Sampler(draws=2500, target_accept=0.99)
+        spec = replace(SPEC, engine=engine, draws=4000, sampler=sampler)
         fitted = fit_margins(spec, [table], national=nation, seed=1)
         assert fitted.diagnostics.engine == engine
         found[engine] = fitted.predict(world.metropolis, seed=2, components=("sampling", "anchor"))

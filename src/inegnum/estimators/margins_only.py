@@ -203,7 +203,15 @@ def _sampled(spec: ModelSpec, inverted: Inverted, rng: np.random.Generator) -> E
         return inverted
     from inegnum.estimators.nuts import sample
 
-    return sample(inverted.design, rng=rng, inverted=inverted)
+    how = spec.sampler
+    return sample(
+        inverted.design,
+        rng=rng,
+        draws=how.draws,
+        tune=how.tune,
+        target_accept=how.target_accept,
+        inverted=inverted,
+    )
 
 
 def inverted_rates(
