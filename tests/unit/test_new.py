@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from inegnum.cli import app
 from inegnum.data.areas import load_areas
 from inegnum.errors import InputError
+from inegnum.review.run_checks import survey_gap
 from inegnum.study.new import new_study
 from inegnum.study.pipeline import areas_of, run
 from inegnum.study.spec import load_study
@@ -31,6 +32,21 @@ def test_a_list_of_communes_becomes_a_study(options: list[str], tmp_path: Path) 
     assert study.territory.name == "Bordeaux, Lormont"
     assert study.name == "bordeaux-lormont-2022"
     assert list(areas_of(study)["name"]) == ["Bordeaux", "Lormont"]
+
+
+@pytest.mark.parametrize(
+    ("year", "wave", "status"),
+    [(2018, 2020, "warn"), (2020, 2020, "pass"), (2021, 2020, "pass"), (2023, 2022, "pass")],
+)
+def test_rates_are_those_of_the_latest_wave_the_year_has_seen(
+    year: int, wave: int, status: str, tmp_path: Path
+) -> None:
+    study = load_study(new_study("243300316", year=year, out=tmp_path / "study.toml"))
+    assert (study.year, study.model.year) == (year, wave)
+    told = survey_gap(study.model.year, study.year)
+    assert told.status == status
+    assert str(wave) in told.sentence_fr
+    assert str(year) in told.sentence_fr
 
 
 def test_the_order_of_communes_changes_nothing(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "region_respondents",
     "regions_agree",
     "require_publishable",
+    "survey_gap",
     "year_gap",
 ]
 
@@ -190,17 +191,30 @@ def raking_agreement(
     )
 
 
-def year_gap(survey: int, census: int, *, limit: int = 2) -> Verdict:
-    """Say how far apart survey and census are; beyond two years is a warning."""
-    gap = abs(survey - census)
+def year_gap(year: int, census: int, *, limit: int = 2) -> Verdict:
+    """Say how far apart the population's year and the census are; beyond two is a warning."""
+    gap = abs(year - census)
     return Verdict(
         "year-gap",
         _status(gap, limit),
         gap,
         limit,
-        f"The survey is of {survey}, the oldest census margins of {census}, scaled to the year.",
-        f"L'enquête date de {survey}, les marges censitaires les plus anciennes de {census}, "
-        "mises à l'échelle de l'année.",
+        f"The population is that of {year}, the oldest census margins of {census}, scaled to it.",
+        f"La population est celle de {year}, les marges censitaires les plus anciennes de {census}, "
+        "mises à son échelle.",
+    )
+
+
+def survey_gap(survey: int, year: int, *, limit: int = 1) -> Verdict:
+    """Say how far apart the wave the rates are about and the study's year are."""
+    gap = abs(survey - year)
+    return Verdict(
+        "survey-year",
+        _status(gap, limit),
+        gap,
+        limit,
+        f"The answers are those of {survey}, the population that of {year}.",
+        f"Les réponses sont celles de {survey}, la population celle de {year}.",
     )
 
 

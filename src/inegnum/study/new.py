@@ -12,6 +12,7 @@ from typing import Literal
 from inegnum.data.areas import load_areas
 from inegnum.data.margins import FIRST_YEAR, LAST_YEAR
 from inegnum.errors import InputError
+from inegnum.estimators.spec import ModelSpec
 from inegnum.provenance import sha256_bytes
 from inegnum.study.spec import parse_study
 
@@ -87,11 +88,14 @@ def new_study(
     codes = [code] if isinstance(code, str) else list(code)
     label, territory = _territory(kind, codes)
     name = f"{_slug(label)}-{year}"
+    # The latest wave the year has seen; a year before both takes the first, and a check says so.
+    waves = ModelSpec().waves
     text = Template((files("inegnum.study") / "template.toml").read_text(encoding="utf-8"))
     filled = text.substitute(
         name=name,
         file=path.name,
         year=year,
+        survey=max((wave for wave in waves if wave <= year), default=min(waves)),
         # A seed of its own, the same wherever the study is written.
         seed=int(sha256_bytes(f"{kind} {' '.join(sorted(codes))} {year}".encode())[:7], 16),
         title_fr=f"Inégalités numériques : {label} {year}",

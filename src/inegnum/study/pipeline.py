@@ -381,6 +381,7 @@ def _verdicts(
         isolation(inputs, catalogue_sources()),
         # Diploma and age by commune are the oldest margins of the frame.
         checks.year_gap(study.year, CENSUS_YEAR),
+        checks.survey_gap(study.model.year, study.year),
         checks.geography(_moved(study, estimates)),
     ]
     for result in found.values():

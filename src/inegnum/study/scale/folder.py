@@ -307,6 +307,7 @@ def _verdicts(
     verdicts = [
         isolation([asdict(source) for source in sources], catalogue_sources()),
         checks.year_gap(done.study.year, CENSUS_YEAR),
+        checks.survey_gap(done.study.model.year, done.study.year),
         checks.geography(
             changed_since_margins(sorted(communes["geo"].unique()), events=events_of(done.study))
         ),
