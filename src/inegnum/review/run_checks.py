@@ -200,8 +200,8 @@ def year_gap(year: int, census: int, *, limit: int = 2) -> Verdict:
         gap,
         limit,
         f"The population is that of {year}, the oldest census margins of {census}, scaled to it.",
-        f"La population est celle de {year}, les marges censitaires les plus anciennes de {census}, "
-        "mises à son échelle.",
+        f"La population est celle de {year}, les marges censitaires les plus anciennes de "
+        f"{census}, mises à son échelle.",
     )
 
 
