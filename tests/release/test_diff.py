@@ -33,6 +33,7 @@ def test_causes_are_told_apart() -> None:
     new["seed"] = 2
     # A newer file in place of an older one is data; where the work ran is nothing.
     new["study"] |= {"frame": {"imports": ["new.csv"]}, "scale": {"workers": 8}}
+    new["study"]["model"]["area"] = {"shapes": "new.geojson"}
     found = {(cause.kind, cause.what): (cause.old, cause.new) for cause in causes_of(MANIFEST, new)}
     assert found == {
         ("data", "frame"): ("absent", "bb"),
@@ -40,6 +41,13 @@ def test_causes_are_told_apart() -> None:
         ("software", "numpy"): ("2.0", "2.1"),
         ("seed", "seed"): ("1", "2"),
     }
+
+
+def test_withdrawals_of_a_department_and_of_a_region_of_one_code_are_two_causes() -> None:
+    one = {"indicator": "smartphone", "geo": "93", "date": "2026-11-26", "reason_en": "a"}
+    new = MANIFEST | {"retractions": [{**one, "level": k} for k in ("department", "region")]}
+    found = [cause.what for cause in causes_of(MANIFEST, new)]
+    assert found == ["smartphone, 93, department", "smartphone, 93, region"]
 
 
 def test_interval_of_a_change_is_that_of_two_independent_normals() -> None:

@@ -81,7 +81,7 @@ def test_what_is_not_published_cannot_be_withdrawn() -> None:
         require_known([_one("z")], ["smartphone"], ["a", "b"])
     with pytest.raises(StudyError, match=r"retractions\[0\].indicator"):
         require_known([_one()], ["tablet"], ["a", "b"])
-    with pytest.raises(StudyError, match="stands twice"):
+    with pytest.raises(StudyError, match=r"stands twice\n.*\n  got: smartphone, b$"):
         require_known([_one(), _one()], ["smartphone"], ["b"])
 
 

@@ -115,7 +115,11 @@ def require_known(
     named = [(one.indicator, one.geo, one.level) for one in retractions]
     if len(set(named)) < len(named):
         twice = next(pair for pair in named if named.count(pair) > 1)
-        raise StudyError("a retraction stands twice", where="retractions", got=", ".join(twice))
+        raise StudyError(
+            "a retraction stands twice",
+            where="retractions",
+            got=", ".join(filter(None, twice)),
+        )
 
 
 def retracted(estimates: Estimates, retractions: Sequence[Retraction]) -> Estimates:

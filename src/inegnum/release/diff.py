@@ -42,6 +42,7 @@ _PRESENTATION: Final = (
 _FILES: Final = (
     *("frame.imports", "frame.events", "survey.local.file", "survey.local.codebook"),
     *("territory.geojson", "territory.geojson_code", "territory.geojson_year"),
+    *("model.area.shapes", "model.area.shapes_code"),
 )
 # Pairs of quantiles a figure; fewer where figures are many (all of France: 5,000), which moves a
 # bound of the interval by a hundredth of its width.
@@ -216,9 +217,11 @@ def _differing(kind: Kind, old: Mapping[str, Any], new: Mapping[str, Any]) -> li
 
 
 def _withdrawn(manifest: Mapping[str, Any], language: Language) -> dict[str, str]:
-    """Return the day and reason of each withdrawal by indicator and area."""
+    """Return the day and reason of each withdrawal by indicator, area and level if it has one."""
     return {
-        f"{one['indicator']}, {one['geo']}": f"{one['date']}: {one[f'reason_{language}']}"
+        ", ".join(
+            filter(None, (one["indicator"], one["geo"], one.get("level", "")))
+        ): f"{one['date']}: {one[f'reason_{language}']}"
         for one in manifest.get("retractions", [])
     }
 
