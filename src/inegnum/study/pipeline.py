@@ -30,7 +30,7 @@ from inegnum.data.imports import brought_forward, read_import
 from inegnum.data.margins import CENSUS_YEAR
 from inegnum.data.types import Frame
 from inegnum.data.vintages import Event, read_events
-from inegnum.errors import InputError, StudyError
+from inegnum.errors import InputError
 from inegnum.estimates.local import Local
 from inegnum.estimates.merge import merge_masked
 from inegnum.estimates.retract import require_known, retracted
@@ -79,7 +79,8 @@ class Run:
     local : Local or None
         The territory's own survey, when the study names one.
     families : DataFrame or None
-        Indicators of a family drawn together (`estimates.families`), when the study asks for them.
+        Indicators of a family drawn together (`estimates.families`), when the study asks for them
+        and a family has two.
     compared : dict
         Of the comparison with an earlier year, for the manifest; empty without one.
     """
@@ -259,18 +260,13 @@ def _families(
     local: Local | None,
     jobs: int,
     progress: Progress,
-) -> pd.DataFrame:
-    """Return the families of a study, one under the other."""
+) -> pd.DataFrame | None:
+    """Return the families of two indicators or more, one under the other; None without any."""
     from joblib import Parallel, delayed
 
     members = family_members(study.indicators, study.retractions, local)
     if not members:
-        raise StudyError(
-            "no family has two indicators to draw together",
-            where="families",
-            got=", ".join(study.indicators),
-            hint="name more indicators, or leave `families` out",
-        )
+        return None
     tables: Iterator[pd.DataFrame] = Parallel(
         n_jobs=min(jobs, len(members)), return_as="generator"
     )(

@@ -175,7 +175,7 @@ class Study:
     change : Change, optional
         An earlier year to compare with.
     families : bool
-        Whether the indicators of each family are also drawn together.
+        Whether the indicators of each family of two or more are also drawn together.
     languages : tuple of {"fr", "en"}
     retractions : tuple of Retraction
 
