@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import string
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,6 +17,9 @@ from inegnum.errors import InputError
 from inegnum.estimators.learned_tau import learned_tau
 from inegnum.estimators.spec import Tau
 from inegnum.release.text import NARROW, NBSP, french_spaces, phrases
+from inegnum.study import find_study
+from inegnum.study.manifest import given_with
+from inegnum.study.surveys import LocalChoice, codebook_source
 
 
 def slots(phrase: str) -> set[str]:
@@ -73,6 +78,23 @@ def test_every_shipped_record_is_told_in_both_languages(
     elsewhere = phrases("en" if language == "fr" else "fr").expressions
     for text in mixed:
         assert text in known or text in elsewhere or NAMES.fullmatch(text), text
+
+
+def test_files_given_with_a_study_are_told_in_french(tmp_path: Path) -> None:
+    events, shapes, book = (tmp_path / name for name in ("events.csv", "map.geojson", "book.toml"))
+    for file in (events, shapes, book):
+        file.write_text("x")
+    study = find_study("bordeaux-metropole-2022")
+    study = replace(
+        study,
+        frame=replace(study.frame, events=str(events)),
+        territory=replace(study.territory, geojson=str(shapes)),
+    )
+    known = phrases("fr").expressions
+    found = (*given_with(study), codebook_source(LocalChoice(str(events), str(book))))
+    assert len(found) == 3
+    for source in found:
+        assert {source.producer, source.title, source.universe} <= set(known), source
 
 
 def test_no_english_remark_is_left_in_french_definitions() -> None:

@@ -141,6 +141,7 @@ def test_what_cannot_be_compared_is_named_with_its_reason() -> None:
     [
         (Change(2020, ("computer_home",)), {}, "cannot be compared"),
         (Change(2019), {}, "no indicator can be compared"),
+        (Change(2020, ("smartphone",)), {"year": 2020}, "those of 2020, no later than 2020"),
         (Change(2020), {"waves": (2022,), "history": ()}, "one of the waves pooled"),
     ],
 )

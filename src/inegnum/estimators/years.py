@@ -106,7 +106,7 @@ def fit_years(
     seed : int
     across_breaks : bool
         Whether to go on where a break of mode or wording makes the difference no change. Earlier
-        waves are then fitted apart: nothing is shared across a break.
+        waves are then fitted apart, each by itself.
 
     Raises
     ------

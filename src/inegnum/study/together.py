@@ -149,8 +149,10 @@ def _why_not(
 ) -> dict[str, str]:
     """Say in both languages why an indicator cannot be compared; nothing when it can."""
     since = change.since
-    if since not in definition(code).waves or since >= spec.year:
+    if since not in definition(code).waves:
         return _said("change.not_asked", since=since)
+    if since >= spec.year:
+        return _said("change.not_later", since=since, year=spec.year)
     if local is not None and local.has(code):
         return _said("change.own_survey")
     if crossed and not change.across_breaks:
