@@ -35,7 +35,7 @@ lint: setup ## format, lint, types, import contracts
 check: lint ## everything CI runs
 	@bash .ci/run
 
-validate: setup ## the whole validation ladder, full level (about an hour)
+validate: setup ## the whole validation ladder, full level (a quarter of an hour)
 	@$(PY) -m inegnum validate --level full --out validation
 
 nightly: setup ## what is too slow for every change: NUTS and its simulation-based calibration

@@ -239,19 +239,21 @@ def _regions_indicator(results: Results) -> str:
     return _table([*heads, "inside, phone even", "score / national"], rows)
 
 
+_WORLDS: Final = {
+    "as_assumed": "the model is right",
+    "tau_drawn": "deviations drawn from the prior",
+    "interaction": "an interaction of age and urban size is missing",
+    "urban": "the last wave exaggerates the urban gradient",
+    "mode": "mode confounded with place",
+    "tau_half": "true deviations half the prior's",
+    "tau_double": "true deviations twice the prior's",
+}
+
+
 def _misspecification(results: Results) -> str:
-    said = {
-        "as_assumed": "the model is right",
-        "tau_drawn": "deviations drawn from the prior",
-        "interaction": "an interaction of age and urban size is missing",
-        "urban": "the last wave exaggerates the urban gradient",
-        "mode": "mode confounded with place",
-        "tau_half": "true deviations half the prior's",
-        "tau_double": "true deviations twice the prior's",
-    }
     table = _by(results, "misspecification", "world", "method")
     rows = []
-    for world, name in said.items():
+    for world, name in _WORLDS.items():
         own = table[world, "release"]
         variants = [m for w, m in table if w == world and m != "release"]
         shown = [f"{_coverage(table[world, m])} ({m})" for m in variants] or ["-"]
@@ -264,8 +266,9 @@ def _engines(results: Results) -> str:
         return "Engines are compared at the full level only.\n"
     table = _by(results, "misspecification_engine", "world", "method")
     rows = [
-        [world, *(_coverage(table[world, engine]) for engine in ("laplace", "nuts"))]
-        for world in sorted({world for world, _ in table})
+        [name, *(_coverage(table[world, engine]) for engine in ("laplace", "nuts"))]
+        for world, name in _WORLDS.items()
+        if (world, "nuts") in table
     ]
     return _table(["world", "nested Laplace", "NUTS"], rows)
 

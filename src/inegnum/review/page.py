@@ -33,7 +33,9 @@ WORDS: Final[dict[str, dict[str, str]]] = {
     "range": {"fr": "plage admise", "en": "accepted"},
     "reason": {"fr": "raison", "en": "reason"},
     "run": {"fr": "Exécuté le", "en": "Run on"},
-    "level": {"fr": "niveau", "en": "level"},
+    "quick": {"fr": "niveau rapide", "en": "quick level"},
+    "full": {"fr": "niveau complet", "en": "full level"},
+    "method": {"fr": "la méthode", "en": "the method"},
 }
 
 

@@ -28,9 +28,9 @@ TABLES: Final = (
 _QUICK: Final = ("modelled", "no_area_effect", "planned_tau", "national", "age", "calibrated")
 _LATER: Final = ("modelled", "no_area_effect", "national")
 _RIVALS: Final = {
-    "national": ("score_against_national", "the national rate", "le taux national"),
-    "age": ("score_against_age", "age alone", "l'âge seul"),
-    "calibrated": ("score_against_raking", "calibration", "le calage"),
+    "national": ("score_against_national", "the national rate", "du taux national"),
+    "age": ("score_against_age", "age alone", "de l'âge seul"),
+    "calibrated": ("score_against_raking", "calibration", "du calage"),
 }
 
 
@@ -176,7 +176,7 @@ def _score_verdicts(scores: pd.DataFrame, target: Target) -> list[Verdict]:
             own / float(_scored(scores, target, rival)["interval_score"]),
             threshold,
             en=f"{target.en}: interval score over that of {en}",
-            fr=f"{target.fr} : score d'intervalle rapporté à celui de {fr}",
+            fr=f"{target.fr} : score d'intervalle rapporté à celui {fr}",
         )
         for rival, (threshold, en, fr) in _RIVALS.items()
     ]

@@ -27,9 +27,9 @@ _JUDGES: Final = {
     ),
 }
 _RIVALS: Final = {
-    "national": ("score_against_national", "the national rate", "le taux national"),
-    "age": ("score_against_age", "age alone", "l'âge seul"),
-    "raking": ("score_against_raking", "raking", "le calage"),
+    "national": ("score_against_national", "the national rate", "du taux national"),
+    "age": ("score_against_age", "age alone", "de l'âge seul"),
+    "raking": ("score_against_raking", "raking", "du calage"),
 }
 
 
@@ -109,7 +109,7 @@ def _verdicts(rows: pd.DataFrame, scores: pd.DataFrame, by: str) -> list[Verdict
                 own[0] / interval,
                 threshold,
                 en=f"{said_en}: mean interval score over that of {en}",
-                fr=f"{said_fr} : score d'intervalle moyen rapporté à celui de {fr}",
+                fr=f"{said_fr} : score d'intervalle moyen rapporté à celui {fr}",
             )
         )
         found.append(
@@ -118,7 +118,7 @@ def _verdicts(rows: pd.DataFrame, scores: pd.DataFrame, by: str) -> list[Verdict
                 log - own[1],
                 "log_score_gain",
                 en=f"{said_en}: mean log score gained over {en}",
-                fr=f"{said_fr} : score logarithmique moyen gagné sur {fr}",
+                fr=f"{said_fr} : score logarithmique moyen gagné sur celui {fr}",
                 miss="warn",
             )
         )

@@ -144,9 +144,9 @@ def _verdicts(hidden: pd.DataFrame, sampled: pd.DataFrame, scores: pd.DataFrame)
         )
     means = scores.groupby("method")["interval_score"].mean()
     rivals = {
-        "national": ("score_against_national", "the national rate", "le taux national"),
-        "age": ("score_against_age", "age alone", "l'âge seul"),
-        "raking": ("score_against_raking", "raking", "le calage"),
+        "national": ("score_against_national", "the national rate", "du taux national"),
+        "age": ("score_against_age", "age alone", "de l'âge seul"),
+        "raking": ("score_against_raking", "raking", "du calage"),
     }
     found += [
         judge(
@@ -154,7 +154,7 @@ def _verdicts(hidden: pd.DataFrame, sampled: pd.DataFrame, scores: pd.DataFrame)
             float(means[own] / means[rival]),
             threshold,
             en=f"mean interval score{said_en} over that of {en}, three outcomes",
-            fr=f"score d'intervalle moyen{said_fr} rapporté à celui de {fr}, trois variables",
+            fr=f"score d'intervalle moyen{said_fr} rapporté à celui {fr}, trois variables",
             # Margins-only stands in where there are no respondents to rake or tabulate.
             miss="fail" if own == "mrp" else "warn",
         )
