@@ -106,3 +106,12 @@ def test_breaks_on_demand_and_withdrawn_figures() -> None:
     assert done.families is not None
     assert "33063" not in set(done.families["geo"])
     assert "33281" in set(done.families["geo"])
+
+
+def test_nothing_is_held_against_a_withdrawn_figure() -> None:
+    study = replace(small(), families=True, change=None)
+    whole = study.territory.epci or "*"
+    gone = Retraction("smartphone", whole, "2026-11-26", "Base erronée.", WHY)
+    done = run(replace(study, retractions=(gone,)), jobs=1)
+    assert done.families is not None
+    assert not done.families["members"].str.contains("smartphone").any()

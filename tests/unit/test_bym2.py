@@ -63,8 +63,6 @@ def test_the_prior_of_the_share_is_the_penalised_complexity_prior():
         assert mixing.cumulative(np.array([phi]))[0] == pytest.approx(
             1 - np.exp(-mixing.rate * np.sqrt(twice))
         )
-    draws = mixing.draw_phi(20_000, np.random.default_rng(1))
-    assert (draws < 0.5).mean() == pytest.approx(2 / 3, abs=4 * np.sqrt(2 / 9 / 20_000))
 
 
 @pytest.mark.parametrize("prior", ["pc", "uniform"])

@@ -23,6 +23,15 @@ def test_the_shipped_study_is_valid_and_its_hash_ignores_layout() -> None:
     )
 
 
+def test_a_default_written_out_changes_no_hash() -> None:
+    study = parse_study(TEXT.encode())
+    written = TEXT.replace("[model]\n", "[model]\nsampler = { target_accept = 0.95 }\n")
+    assert written != TEXT
+    assert parse_study(written.encode()).sha256() == study.sha256()
+    careful = written.replace("0.95 }", "0.99 }")
+    assert parse_study(careful.encode()).sha256() != study.sha256()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [

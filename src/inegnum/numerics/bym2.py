@@ -105,11 +105,6 @@ class Mixing:
         near = np.sqrt(0.5 * ((self.values - 1) ** 2).sum())
         return float(1 / near), 1 / max(int((self.values < NULL).sum()), 1)
 
-    def draw_phi(self, S: int, rng: np.random.Generator) -> Floats:
-        """Return draws of the share from its prior, shape (S,)."""
-        cell = rng.choice(CELLS, S, p=np.exp(self.log_masses()))
-        return share_at(cell + rng.random(S))
-
 
 def share_at(position: npt.ArrayLike) -> Floats:
     """Return phi at a position of its grid, 0 to CELLS; never 0, whose logarithm is taken."""

@@ -17,7 +17,7 @@ from inegnum.data.codebook import REGION
 from inegnum.data.strict import into, read_toml
 from inegnum.errors import StudyError, nearest
 from inegnum.estimates.retract import Retraction
-from inegnum.estimators.spec import ModelSpec
+from inegnum.estimators.spec import ModelSpec, Sampler
 from inegnum.provenance import sha256_bytes
 from inegnum.study.computing import Scale
 from inegnum.study.publication import Change, Publication
@@ -238,6 +238,12 @@ class Study:
         # A study that asks for none of these keeps the hash it always had.
         if self.scale.communes == Scale().communes:
             del plain["scale"]["communes"]
+        if self.model.sampler == Sampler():
+            del plain["model"]["sampler"]
+        plain["retractions"] = [
+            {key: value for key, value in one.items() if key != "level" or value}
+            for one in plain["retractions"]
+        ]
         return {k: v for k, v in plain.items() if k not in _LATER or v}
 
     def sha256(self) -> str:

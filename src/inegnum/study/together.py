@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from inegnum.data.indicators import Break, breaks, definition
 from inegnum.data.survey import load_survey
@@ -230,23 +231,30 @@ def families_of(
     quality: Publication,
     retractions: Sequence[Retraction] = (),
 ) -> pd.DataFrame:
-    """Return the rows of one family; rows of an area with a withdrawn figure are left out."""
+    """Return the rows of one family.
+
+    Rows of an area with a withdrawn figure are left out, and rows that are held against one.
+    """
     codes = [fit.indicator.code for fit in fits]
     # Waves the published fit pools: those of another wording say nothing of this indicator.
     surveys: list[SurveyCells] = [
         load_survey(fit.indicator.code).waves(*fit.spec.waves) for fit in fits
     ]
-    R = family_effects(model, surveys, seed=seed).correlation()
-    frame, S = frames.finest or frames.territory, len(fits[0].national)
-    together = paired(
-        fits, frame, answer_correlation(codes), seed=seed, frames=len(frames.national.draws)
-    )
-    noises = shared_noise(dict.fromkeys(_LEVELS, R), S, seed=seed)
-    drawn = [
-        area_draws(fit, frame, national=frames.national, whole=frames.whole, seed=seed, noise=noise)
-        for fit, noise in zip(together, noises, strict=True)
-    ]
+    with threadpool_limits(limits=1):
+        R = family_effects(model, surveys, seed=seed).correlation()
+        frame, S = frames.finest or frames.territory, len(fits[0].national)
+        together = paired(
+            fits, frame, answer_correlation(codes), seed=seed, frames=len(frames.national.draws)
+        )
+        noises = shared_noise(dict.fromkeys(_LEVELS, R), S, seed=seed)
+        drawn = [
+            area_draws(
+                fit, frame, national=frames.national, whole=frames.whole, seed=seed, noise=noise
+            )
+            for fit, noise in zip(together, noises, strict=True)
+        ]
     year = frames.territory.year
     table = family_table(drawn, year=year, prob=quality.prob, limits=quality.limits())
     hidden = {one.geo for one in retractions if one.indicator in codes}
-    return table[~table["geo"].isin(hidden)][list(FAMILY_COLUMNS)]
+    shown = ~(table["geo"].isin(hidden) | table["reference"].isin(hidden))
+    return table.loc[shown, list(FAMILY_COLUMNS)]

@@ -249,7 +249,8 @@ def _stratum_columns(held: pd.DataFrame, year: int) -> pd.DataFrame:
             "tier": np.where(share >= 0.5, "F3", "F4"),
             "observed_share": share.round(3),
             "note_fr": [
-                f"base modélisée ; âge, scolarité, diplôme observés pour {s:.0%} des habitants"
+                "base modélisée ; âge, scolarité, diplôme observés pour "
+                f"{100 * s:.0f} % des habitants"
                 for s in share
             ],
             "note_en": [

@@ -16,7 +16,7 @@ from inegnum.data.margins import commune_margins
 from inegnum.data.strict import into
 from inegnum.draws import Draws
 from inegnum.errors import InputError, ProvenanceError, nearest
-from inegnum.estimates.retract import masked_rows
+from inegnum.estimates.retract import RETRACTED, masked_rows
 from inegnum.estimates.table import MASKED
 from inegnum.estimators.blocks import Posterior, block_counts
 from inegnum.estimators.terms import Coefficients
@@ -39,7 +39,8 @@ class Recomputed:
     table : DataFrame
         Its rows, an indicator each, as the release holds them.
     draws : Draws
-        Joint draws of its rates, masked ones included: not for publication.
+        Joint draws of its rates, masked ones included: not for publication. Withdrawn ones
+        are left out.
     persons : ndarray of shape (S, I)
         Persons in the universe of each indicator, draw by draw.
     """
@@ -93,8 +94,10 @@ def recompute(release: str | Path, commune: str) -> Recomputed:
     table = pd.concat(rows, ignore_index=True)
     study = into(Study, manifest["study"], where="manifest.json")
     table = masked_rows(table, study.retractions, columns=(*MASKED, "p_above_france"))
-    items = table[["level", "geo", "indicator"]]
-    return Recomputed(table, Draws(np.stack(rates, axis=1), items), np.stack(persons, axis=1))
+    kept = (table["reason"] != RETRACTED).to_numpy()
+    items = table.loc[kept, ["level", "geo", "indicator"]].reset_index(drop=True)
+    draws = Draws(np.stack(rates, axis=1)[:, kept], items)
+    return Recomputed(table, draws, np.stack(persons, axis=1))
 
 
 def job_of(release: Path) -> Job:
