@@ -96,8 +96,9 @@ def recompute(release: str | Path, commune: str) -> Recomputed:
     table = masked_rows(table, study.retractions, columns=(*MASKED, "p_above_france"))
     kept = (table["reason"] != RETRACTED).to_numpy()
     items = table.loc[kept, ["level", "geo", "indicator"]].reset_index(drop=True)
-    draws = Draws(np.stack(rates, axis=1)[:, kept], items)
-    return Recomputed(table, draws, np.stack(persons, axis=1))
+    shown = [rate for rate, one in zip(rates, kept, strict=True) if one]
+    drawn = np.stack(shown, axis=1) if shown else np.empty((len(rates[0]), 0))
+    return Recomputed(table, Draws(drawn, items), np.stack(persons, axis=1))
 
 
 def job_of(release: Path) -> Job:
