@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 import numba
@@ -102,21 +103,16 @@ def against_areas(draws: int, frames: int, sizes: tuple[tuple[str, ...], ...]) -
     return each_area
 
 
+def peak_of(draws: int, frames: int, departments: tuple[str, ...]) -> tuple[float]:
+    compute(job(draws, frames), Piece(departments))
+    return (peak_gb(),)
+
+
 def memory(sizes: tuple[tuple[str, ...], ...], draws: int, frames: int) -> None:
     """Compare the peak of a process that computes few communes with one that computes many."""
-    code = (
-        "import sys; sys.path.insert(0, 'benchmarks'); import scale\n"
-        "one = scale.job({draws}, {frames})\n"
-        "scale.compute(one, scale.Piece({names}))\n"
-        "print(scale.peak_gb())"
-    )
     peaks = []
     for names in sizes:
-        text = code.format(draws=draws, frames=frames, names=names)
-        done = subprocess.run(
-            [sys.executable, "-c", text], capture_output=True, text=True, check=True
-        )
-        peaks.append(float(done.stdout))
+        peaks.append(float(in_a_fresh_process(f"peak_of({draws}, {frames}, {names})")[0]))
         say(f"memory areas={communes(names)} peak_gb={peaks[-1]:.2f}")
     # Blocks are bounded: more of them may only leave more of the interpreter's own behind.
     claim("memory_of_many_over_few", peaks[-1] / peaks[0], 1.25)
@@ -131,26 +127,42 @@ def against_draws(frames: int, counts: tuple[int, ...]) -> list[float]:
     return found
 
 
+def in_a_fresh_process(call: str) -> list[str]:
+    """Return the words a call of this file prints in a process that has computed nothing yet."""
+    text = f"import sys; sys.path.insert(0, 'benchmarks'); import scale; print(*scale.{call})"
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def spread(
+    draws: int, frames: int, departments: tuple[str, ...], workers: int, scheduler: str
+) -> tuple[float, str]:
+    """Return the wall time of departments, start of processes included, and a hash of the bytes."""
+    one, work = job(draws, frames), [Piece((name,)) for name in departments]
+    start = time.perf_counter()
+    files: dict[str, bytes] = {}
+    for part in each(compute, one, work, workers=workers, scheduler=scheduler):
+        files |= part
+    wall = time.perf_counter() - start
+    return wall, sha256(b"".join(files[name] for name in sorted(files))).hexdigest()
+
+
 def against_workers(
-    draws: int, frames: int, ways: tuple[tuple[int, str], ...]
+    draws: int, frames: int, departments: tuple[str, ...], ways: tuple[tuple[int, str], ...]
 ) -> list[tuple[int, str, float]]:
-    """Wall time, start of the processes included; the bytes are compared.
+    """Compare numbers of workers, each in a fresh process: none finds tables another made.
 
     Workers beyond the processors share them: on two, the curve ends at two.
     """
-    one, work = job(draws, frames), [Piece((name,)) for name in LARGE[:4]]
-    seen: list[dict[str, bytes]] = []
-    walls = []
+    walls, hashes = [], set()
     for workers, scheduler in ways:
-        start = time.perf_counter()
-        files: dict[str, bytes] = {}
-        for part in each(compute, one, work, workers=workers, scheduler=scheduler):
-            files |= part
-        seen.append(files)
+        call = f"spread({draws}, {frames}, {departments}, {workers}, {scheduler!r})"
+        wall, found = in_a_fresh_process(call)
+        hashes.add(found)
         where = f"dask {scheduler}" if scheduler else "processes"
-        walls.append((workers, where, time.perf_counter() - start))
+        walls.append((workers, where, float(wall)))
         say(f"workers={workers} {where} processors={os.cpu_count()} wall_s={walls[-1][2]:.1f}")
-    say(f"same bytes whatever the workers: {all(files == seen[0] for files in seen)}")
+    say(f"same bytes whatever the workers: {len(hashes) == 1}")
     return walls
 
 
@@ -263,7 +275,7 @@ def main() -> None:
     stress(*((1000, 640, 400) if quick else (50_000, 640, 4000)))
     memory((("90",), SMALL) if quick else (SMALL, LARGE), draws, frames)
     ways = ((1, ""), (2, "")) if quick else ((1, ""), (2, ""), (1, "local"), (2, "local"))
-    walls = against_workers(draws, frames, ways)
+    walls = against_workers(draws, frames, SMALL if quick else LARGE, ways)
     if "--plot" in sys.argv:
         points = [(communes(d), a * communes(d)) for d, a in zip(sizes, per_area, strict=True)]
         plot(

@@ -112,7 +112,7 @@ def test_the_engine_is_never_changed_silently(monkeypatch):
     with pytest.raises(ConvergenceError, match="does not represent some rates"):
         engine.estimate(spec, rows, rng=np.random.default_rng(0))
     asked = []
-    monkeypatch.setattr(engine, "_sampled", lambda design, spec, rng: asked.append(design))
+    monkeypatch.setattr(engine, "sampled", lambda design, spec, rng: asked.append(design))
     found = engine.estimate(replace(spec, on_khat="nuts"), rows, rng=np.random.default_rng(0))
     assert len(asked) == 1
     assert "sampled by NUTS instead" in found.switched

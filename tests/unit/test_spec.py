@@ -19,8 +19,8 @@ def test_terms_come_from_toml():
 def test_chains_are_as_long_as_the_specification_says(monkeypatch):
     asked = {}
     monkeypatch.setattr(nuts, "sample", lambda design, *, rng, **how: asked.update(how))
-    engine._sampled(None, parse_spec({"sampler": {"target_accept": 0.99, "tune": 2000}}), None)
-    assert asked == {"draws": 1000, "tune": 2000, "target_accept": 0.99}
+    engine.sampled(None, parse_spec({"sampler": {"target_accept": 0.99, "tune": 2000}}), None)
+    assert asked == {"draws": 1000, "tune": 2000, "target_accept": 0.99, "inverted": None}
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,14 @@ from inegnum.estimators.evidence import Rows
 from inegnum.estimators.reliability import Weighed, require_reliable, weigh
 from inegnum.estimators.spec import ModelSpec
 from inegnum.estimators.terms import GradientPrior, blocks
+from inegnum.numerics.inversion import Inverted
 from inegnum.numerics.laplace import integrate
 from inegnum.numerics.latent import Design, build_design
 
 if TYPE_CHECKING:
     from xarray import DataTree
 
-__all__ = ["Drawn", "Estimated", "estimate"]
+__all__ = ["Drawn", "Estimated", "estimate", "sampled"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -164,7 +165,7 @@ def estimate(
     """
     design = build_design(rows.y, rows.n, blocks(spec, rows, gradient=gradient))
     if spec.engine == "nuts":
-        return Estimated(rows, design, _sampled(design, spec, rng))
+        return Estimated(rows, design, sampled(design, spec, rng))
     posterior = integrate(design, rng=rng, points=spec.points)
     # A generator of its own: judging changes no draw that is published.
     weighed = weigh(posterior, rows, rng.spawn(1)[0])
@@ -177,11 +178,31 @@ def estimate(
         f"the fast engine does not represent {len(failed)} of {len(weighed.table)} rates"
         f" (k-hat {worst['khat']:.2f} for {worst['rate']}): sampled by NUTS instead"
     )
-    return Estimated(rows, design, _sampled(design, spec, rng), weighed, switched)
+    return Estimated(rows, design, sampled(design, spec, rng), weighed, switched)
 
 
-def _sampled(design: Design, spec: ModelSpec, rng: np.random.Generator) -> EffectsPosterior:
+def sampled(
+    design: Design,
+    spec: ModelSpec,
+    rng: np.random.Generator,
+    *,
+    inverted: Inverted | None = None,
+) -> EffectsPosterior:
+    """Return the posterior by NUTS, chains as long as the specification says.
+
+    Parameters
+    ----------
+    inverted : Inverted, optional
+        Published rates in the place of the counts of the rows (margins only).
+    """
     from inegnum.estimators.nuts import sample
 
     how = spec.sampler
-    return sample(design, rng=rng, draws=how.draws, tune=how.tune, target_accept=how.target_accept)
+    return sample(
+        design,
+        rng=rng,
+        draws=how.draws,
+        tune=how.tune,
+        target_accept=how.target_accept,
+        inverted=inverted,
+    )

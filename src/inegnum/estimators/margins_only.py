@@ -36,7 +36,7 @@ from inegnum.errors import InputError
 from inegnum.estimators.anchor import anchor_shift
 from inegnum.estimators.deviations import geographic_codes
 from inegnum.estimators.diagnostics import Diagnostics
-from inegnum.estimators.engine import Drawn, EffectsPosterior
+from inegnum.estimators.engine import Drawn, EffectsPosterior, sampled
 from inegnum.estimators.evidence import Rows, encode
 from inegnum.estimators.interactions import LearnedBlocks
 from inegnum.estimators.learned_tau import resolved
@@ -131,8 +131,11 @@ def fit_margins(
             rng,
             composed=composition is not None,
         )
-        effects, sds = _sampled(spec, inverted, rng).draw(spec.draws, rng)
-    design = inverted.design
+        design = inverted.design
+        posterior: EffectsPosterior = inverted
+        if spec.engine == "nuts":
+            posterior = sampled(design, spec, rng, inverted=inverted)
+        effects, sds = posterior.draw(spec.draws, rng)
     part = coefficients(effects, spec, rows, wave=first.year)
     p = expit(design.X @ effects.T)
     total = logit(N @ p / N.sum())
@@ -196,22 +199,6 @@ def cells_of(
         )
     zero = np.zeros(len(N))
     return Rows(codes, zero, N, N, (tables[0].year,)), masks, N
-
-
-def _sampled(spec: ModelSpec, inverted: Inverted, rng: np.random.Generator) -> EffectsPosterior:
-    if spec.engine == "laplace":
-        return inverted
-    from inegnum.estimators.nuts import sample
-
-    how = spec.sampler
-    return sample(
-        inverted.design,
-        rng=rng,
-        draws=how.draws,
-        tune=how.tune,
-        target_accept=how.target_accept,
-        inverted=inverted,
-    )
 
 
 def inverted_rates(
